@@ -1,0 +1,96 @@
+import type { Graph } from "./graph.ts";
+
+/** Named flat tensors in the layout that Graph.params states (PyTorch's order). */
+export type TensorMap = Map<string, Float32Array>;
+
+/**
+ * A sum of weighted terms (a weight of 0 or an absent field leaves the term out). With g the one-hot truth and p the
+ * probabilities of class c, sums over batch and space:
+ * dice      1 - mean_c (2 sum(p g) + eps) / (sum p + sum g + eps)
+ * tversky   1 - mean_c (sum(p g) + eps) / (sum(p g) + alpha sum(p (1-g)) + beta sum((1-p) g) + eps)
+ * crossEntropy  softmax: mean over voxels of -w_g log p_g;  sigmoid: mean over voxels and classes of binary cross-entropy
+ * focal     as crossEntropy with the factor (1 - p_t)^gamma
+ * Dice and Tversky leave class 0 out when `includeBackground` is false (softmax only).
+ */
+export interface LossSpec {
+  dice?: number;
+  crossEntropy?: number;
+  focal?: { weight: number; gamma: number };
+  tversky?: { weight: number; alpha: number; beta: number };
+  eps: number;
+  includeBackground: boolean;
+  /** One weight per class for crossEntropy and focal; absent means all 1. */
+  classWeights?: number[];
+}
+
+export type OptimiserSpec =
+  | { kind: "sgd"; momentum: number; nesterov: boolean; weightDecay: number }
+  | { kind: "adam"; beta1: number; beta2: number; eps: number; weightDecay: number }
+  /** Decoupled weight decay, on parameters of role "weight" only. */
+  | { kind: "adamw"; beta1: number; beta2: number; eps: number; weightDecay: number };
+
+export interface TrainSpec {
+  loss: LossSpec;
+  optimiser: OptimiserSpec;
+  /** Global gradient norm limit (0 = none). */
+  clip: number;
+  /** Decay of the exponential moving average of the parameters (0 = none). */
+  ema: number;
+}
+
+/** `input` [N, C, D, H, W]; `target` [N, D, H, W]: a class index per voxel (softmax) or a bit mask of regions (sigmoid). */
+export interface Batch {
+  input: Float32Array;
+  target: Uint8Array;
+}
+
+export interface StepOptions {
+  learningRate: number;
+  /** Channel dropout: per conv node name, [N * Cout] factors (0 or 1 / (1 - p)); a missing node means all 1. */
+  dropout?: TensorMap;
+}
+
+export interface StepResult {
+  loss: number;
+  /** Soft Dice of each class (index = class or region) on this batch. */
+  dice: number[];
+  /** Global gradient norm before clipping. */
+  gradientNorm: number;
+}
+
+/** Compiled for inference: norm uses running statistics (batch) or the input's own (instance). */
+export interface Inference {
+  readonly graph: Graph;
+  /** Bytes of tensors and parameters this program holds. */
+  readonly bytes: number;
+  setParameters(values: TensorMap): void;
+  /** [N, C, D, H, W] -> logits [N, K, D, H, W] (a fresh array). */
+  logits(input: Float32Array): Float32Array;
+  close(): void;
+}
+
+/** Compiled for training. */
+export interface Trainer {
+  readonly graph: Graph;
+  readonly bytes: number;
+  /** All of graph.params, by name. */
+  setParameters(values: TensorMap): void;
+  getParameters(): TensorMap;
+  /** The moving average where TrainSpec.ema > 0, else the parameters themselves (running statistics included). */
+  getAverage(): TensorMap;
+  /** Optimiser moments and moving average, for checkpoints: names `m.NAME`, `v.NAME`, `ema.NAME`, and `step` [1]. */
+  getState(): TensorMap;
+  setState(state: TensorMap): void;
+  /** Forward, loss, backward, clip, update. */
+  step(batch: Batch, options: StepOptions): StepResult;
+  /** Forward and backward only, nothing updated (running statistics neither): gradients by parameter name. */
+  gradients(batch: Batch, options?: Partial<StepOptions>): { loss: number; gradients: TensorMap };
+  close(): void;
+}
+
+export interface Backend {
+  readonly name: string;
+  inference(graph: Graph): Promise<Inference>;
+  trainer(graph: Graph, spec: TrainSpec): Promise<Trainer>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,28 @@
+import type { Plan } from "../dataset/types.ts";
+import type { TensorMap } from "../engine/types.ts";
+import type { NetSpec } from "../net/spec.ts";
+
+/** Where a model came from, for the record. */
+export interface Provenance {
+  /** lunet version that wrote the file. */
+  lunet: string;
+  /** ISO 8601 time. */
+  created: string;
+  seed: number;
+  preset: string;
+  /** Fold number, or null when trained on all cases. */
+  fold: number | null;
+  steps: number;
+  trainingCases: string[];
+  validationCases: string[];
+  /** Mean validation Dice per class when the weights were taken, where known. */
+  validationDice: number[] | null;
+}
+
+/** A model file in memory: everything predict needs. On disk: safetensors, with `header` as JSON in its metadata. */
+export interface Model {
+  net: NetSpec;
+  plan: Plan;
+  provenance: Provenance;
+  tensors: TensorMap;
+}
