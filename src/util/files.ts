@@ -1,0 +1,87 @@
+import { randomBytes } from "node:crypto";
+import { type FileHandle, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { UserError } from "./errors.ts";
+
+interface FileSystemError extends Error {
+  code: string;
+  path?: string;
+}
+
+const reasons: Record<string, (path: string) => string> = {
+  ENOENT: (path) => `${path} does not exist; check the path.`,
+  ENOTDIR: (path) => `${path} passes through something that is a file, not a folder; check the path.`,
+  EISDIR: (path) => `${path} is a folder where a file was expected; give the path of a file.`,
+  EEXIST: (path) => `${path} exists and is not a folder; choose another name or move it away.`,
+  EACCES: (path) => `No permission for ${path}; choose another place or change its permissions.`,
+  EPERM: (path) => `No permission for ${path}; choose another place or change its permissions.`,
+  EROFS: (path) => `${path} lies on a read-only disk; choose another place.`,
+  ENOSPC: (path) => `The disk is full: ${path} could not be written; free some space and run the command again.`,
+  EDQUOT: (path) => `Your disk quota is used up: ${path} could not be written; free some space and run it again.`,
+  EMFILE: (path) => `Too many open files while opening ${path}; raise the limit (ulimit -n) and run it again.`,
+  ENAMETOOLONG: (path) => `The name ${path} is too long for this disk; choose a shorter one.`,
+};
+
+/** A file system error as a sentence; undefined when `error` is something else. `path` replaces the error's own path. */
+export function explainFileError(error: unknown, path?: string): UserError | undefined {
+  if (!(error instanceof Error) || !("code" in error)) return undefined;
+  const { code, path: own } = error as FileSystemError;
+  const where = path ?? own ?? "The output";
+  return code in reasons ? new UserError(reasons[code](where), { cause: error }) : undefined;
+}
+
+export interface WriteOptions {
+  /** How the bytes get into the open temporary file; tests put a failing one here. */
+  write?: (file: FileHandle, data: Uint8Array | string) => Promise<void>;
+}
+
+/**
+ * Writes a file whole or not at all: the bytes go to a temporary name in the same folder, are flushed to the disk, and are
+ * renamed over `path`. If anything fails the temporary file is removed and a file that stood at `path` is as before.
+ * Missing folders are made. Errors: a {@link UserError} for a full disk, no permission, a read-only disk.
+ */
+export async function writeFileAtomic(
+  path: string,
+  data: Uint8Array | string,
+  options: WriteOptions = {},
+): Promise<void> {
+  const write = options.write ?? ((file, bytes) => file.writeFile(bytes));
+  const folder = dirname(path);
+  const temporary = join(folder, `.${basename(path)}.${randomBytes(4).toString("hex")}.tmp`);
+  try {
+    await mkdir(folder, { recursive: true });
+    const file = await open(temporary, "wx");
+    try {
+      await write(file, data);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => {}); // the first error is the one to report
+    throw explainFileError(error, path) ?? error;
+  }
+}
+
+/** A file's bytes, with a {@link UserError} when it cannot be read. */
+export async function readBytes(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw explainFileError(error, path) ?? error;
+  }
+}
+
+/** A JSON file's value, unchecked: the caller validates its shape. */
+export async function readJson(path: string): Promise<unknown> {
+  const text = new TextDecoder().decode(await readBytes(path));
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error);
+    throw new UserError(`${path} should be JSON but is not (${detail}); correct or replace the file.`, {
+      cause: error,
+    });
+  }
+}
