@@ -1,0 +1,186 @@
+import { fail } from "../util/errors.ts";
+import type { Graph } from "./graph.ts";
+import type { LossSpec } from "./types.ts";
+
+type OutputKind = Graph["outputKind"];
+
+/** Sums over batch and space, one entry per class; the whole loss follows from them. */
+export interface LossSums {
+  /** sum p, sum g, sum p g. */
+  p: Float64Array;
+  g: Float64Array;
+  pg: Float64Array;
+  /** Unweighted cross-entropy: softmax, -log p_c where the truth is c; sigmoid, binary cross-entropy of region c. */
+  crossEntropy: Float64Array;
+  /** The same with the factor (1 - p_t)^gamma. */
+  focal: Float64Array;
+  /** N D H W. */
+  voxels: number;
+}
+
+/** What the gradient at one voxel needs; per class. The overlap terms give dL/dp_c = constant_c + slope_c g_c. */
+export interface LossCoefficients {
+  constant: Float64Array;
+  slope: Float64Array;
+  crossEntropy: Float64Array;
+  focal: Float64Array;
+  gamma: number;
+}
+
+export interface LossValue {
+  loss: number;
+  /** (2 sum(p g) + eps) / (sum p + sum g + eps) of every class, background too. */
+  dice: number[];
+  coefficients: LossCoefficients;
+}
+
+export function createSums(classes: number): LossSums {
+  const zeros = (): Float64Array => new Float64Array(classes);
+  return { p: zeros(), g: zeros(), pg: zeros(), crossEntropy: zeros(), focal: zeros(), voxels: 0 };
+}
+
+/** Adds `part` to `total`. Merge slabs in a fixed order for equal bits. */
+export function addSums(total: LossSums, part: LossSums): void {
+  for (const key of ["p", "g", "pg", "crossEntropy", "focal"] as const) {
+    for (let c = 0; c < total.p.length; c++) total[key][c] += part[key][c];
+  }
+  total.voxels += part.voxels;
+}
+
+/**
+ * One voxel: its K logits to K probabilities (written to `probabilities`), and its share of the sums. `truth` is a class index
+ * (softmax) or a bit mask of regions (sigmoid). Throws a UserError where the truth names a class the net does not have.
+ */
+export function accumulateVoxel(
+  kind: OutputKind,
+  logits: ArrayLike<number>,
+  truth: number,
+  gamma: number,
+  probabilities: Float64Array,
+  sums: LossSums,
+): void {
+  const classes = probabilities.length;
+  sums.voxels++;
+  if (kind === "softmax") {
+    if (truth >= classes) fail(`Expected target classes 0 to ${classes - 1}, but a voxel has class ${truth}.`);
+    let top = logits[0];
+    for (let c = 1; c < classes; c++) if (logits[c] > top) top = logits[c];
+    let total = 0;
+    for (let c = 0; c < classes; c++) {
+      probabilities[c] = Math.exp(logits[c] - top);
+      total += probabilities[c];
+    }
+    for (let c = 0; c < classes; c++) {
+      probabilities[c] /= total;
+      sums.p[c] += probabilities[c];
+    }
+    const p = probabilities[truth];
+    const entropy = Math.log(total) - (logits[truth] - top);
+    sums.g[truth]++;
+    sums.pg[truth] += p;
+    sums.crossEntropy[truth] += entropy;
+    sums.focal[truth] += (1 - p) ** gamma * entropy;
+    return;
+  }
+  if (truth >>> classes !== 0) fail(`Expected target masks of ${classes} regions, but a voxel has mask ${truth}.`);
+  for (let c = 0; c < classes; c++) {
+    const g = (truth >>> c) & 1;
+    const z = logits[c];
+    // Both forms stay exact far from 0, where 1 - p would round to 0.
+    const small = Math.exp(-Math.abs(z));
+    const p = z >= 0 ? 1 / (1 + small) : small / (1 + small);
+    const entropy = Math.log1p(small) + (g === 1 ? Math.max(-z, 0) : Math.max(z, 0));
+    probabilities[c] = p;
+    sums.p[c] += p;
+    sums.g[c] += g;
+    sums.pg[c] += p * g;
+    sums.crossEntropy[c] += entropy;
+    sums.focal[c] += (g === 1 ? 1 - p : p) ** gamma * entropy;
+  }
+}
+
+/** The loss of {@link LossSpec}, the soft Dice of every class, and the coefficients of the gradient. */
+export function lossFromSums(spec: LossSpec, kind: OutputKind, sums: LossSums): LossValue {
+  const classes = sums.p.length;
+  const { eps } = spec;
+  const zeros = (): Float64Array => new Float64Array(classes);
+  const gamma = spec.focal?.gamma ?? 0;
+  const coefficients = { constant: zeros(), slope: zeros(), crossEntropy: zeros(), focal: zeros(), gamma };
+  const dice: number[] = [];
+  for (let c = 0; c < classes; c++) dice.push((2 * sums.pg[c] + eps) / (sums.p[c] + sums.g[c] + eps));
+
+  // A softmax over one class has nothing but background: keep it, so that the mean is over something.
+  const first = kind === "softmax" && !spec.includeBackground && classes > 1 ? 1 : 0;
+  const count = classes - first;
+  let loss = 0;
+  if (spec.dice) {
+    loss += spec.dice;
+    const share = spec.dice / count;
+    for (let c = first; c < classes; c++) {
+      const below = sums.p[c] + sums.g[c] + eps;
+      loss -= share * dice[c];
+      coefficients.constant[c] += (share * dice[c]) / below;
+      coefficients.slope[c] -= (share * 2) / below;
+    }
+  }
+  if (spec.tversky?.weight) {
+    const { weight, alpha, beta } = spec.tversky;
+    loss += weight;
+    const share = weight / count;
+    for (let c = first; c < classes; c++) {
+      const both = sums.pg[c];
+      const below = both + alpha * (sums.p[c] - both) + beta * (sums.g[c] - both) + eps;
+      const index = (both + eps) / below;
+      loss -= share * index;
+      coefficients.constant[c] += (share * index * alpha) / below;
+      coefficients.slope[c] += (share * (index * (1 - alpha - beta) - 1)) / below;
+    }
+  }
+  const mean = 1 / (kind === "softmax" ? sums.voxels : sums.voxels * classes);
+  for (let c = 0; c < classes; c++) {
+    const weight = mean * (spec.classWeights?.[c] ?? 1);
+    coefficients.crossEntropy[c] = weight * (spec.crossEntropy ?? 0);
+    coefficients.focal[c] = weight * (spec.focal?.weight ?? 0);
+    loss += coefficients.crossEntropy[c] * sums.crossEntropy[c] + coefficients.focal[c] * sums.focal[c];
+  }
+  return { loss, dice, coefficients };
+}
+
+/**
+ * dL/dlogits of one voxel into `out` [K], from its probabilities. Cross-entropy and focal terms share one form,
+ * scale (p - g), with scale = w_ce + w_focal ((1-q)^gamma - gamma q (1-q)^(gamma-1) log q), q the probability of the truth.
+ */
+export function logitGradient(
+  kind: OutputKind,
+  coefficients: LossCoefficients,
+  probabilities: ArrayLike<number>,
+  truth: number,
+  out: Float64Array | Float32Array,
+): void {
+  const { constant, slope, crossEntropy, focal, gamma } = coefficients;
+  const classes = out.length;
+  if (kind === "softmax") {
+    const q = probabilities[truth];
+    let mean = slope[truth] * q;
+    for (let c = 0; c < classes; c++) mean += constant[c] * probabilities[c];
+    let scale = crossEntropy[truth];
+    if (focal[truth] !== 0) scale += focal[truth] * focalScale(q, gamma);
+    for (let c = 0; c < classes; c++) out[c] = probabilities[c] * (constant[c] - mean + scale);
+    out[truth] += slope[truth] * q - scale;
+    return;
+  }
+  for (let c = 0; c < classes; c++) {
+    const g = (truth >>> c) & 1;
+    const p = probabilities[c];
+    let scale = crossEntropy[c];
+    if (focal[c] !== 0) scale += focal[c] * focalScale(g === 1 ? p : 1 - p, gamma);
+    out[c] = (constant[c] + slope[c] * g) * p * (1 - p) + scale * (p - g);
+  }
+}
+
+/** (1-q)^gamma - gamma q (1-q)^(gamma-1) log q with its limits: 1 at q = 0 (or gamma = 0), 0 at q = 1. */
+function focalScale(q: number, gamma: number): number {
+  if (gamma === 0 || q <= 0) return 1;
+  const rest = 1 - q;
+  return rest <= 0 ? 0 : rest ** gamma - gamma * q * rest ** (gamma - 1) * Math.log(q);
+}
