@@ -1,5 +1,6 @@
 import { fail } from "../util/errors.ts";
 import type { Vec3 } from "../volume/volume.ts";
+import { netFromJson } from "./json.ts";
 import { defaultUnit, type NetSpec, type UnitSpec } from "./spec.ts";
 
 export interface MakeOptions {
@@ -24,21 +25,56 @@ export interface MakeOptions {
 
 /** Classic U-Net widths: f channels at the finest level, twice as many at each level below. */
 export function doubling(f: number, options: MakeOptions): NetSpec {
-  return fromWidths((level) => f * 2 ** level, f, options);
+  return fromWidths(f, (level) => f * 2 ** level, options);
 }
 
 /** Lean U-Net widths: C channels everywhere (arXiv 2512.03834). */
 export function flat(c: number, options: MakeOptions): NetSpec {
-  return fromWidths(() => c, c, options);
+  return fromWidths(c, () => c, options);
 }
 
-function fromWidths(widthOf: (level: number) => number, first: number, options: MakeOptions): NetSpec {
-  const { levels, convs, inputChannels, outputChannels, output = "softmax", dimensions = 3 } = options;
-  checkInteger("width", first, 1, 4096);
+const families = { lean: flat, flat, unet: doubling, doubling };
+
+/**
+ * A net by its command-line name: `lean:8` (or `flat:8`), `unet:4` (or `doubling:4`), or a JSON object of widths
+ * (see {@link netFromJson}; what it leaves out comes from the options). Throws UserError for anything else.
+ */
+export function parseNet(name: string, options: MakeOptions): NetSpec {
+  const text = name.trim();
+  if (text.startsWith("{")) return netFromJson(parseJson(text), frame(options));
+  const [, family, width] = /^([^:]*)(?::(.*))?$/s.exec(text) ?? [];
+  const make = Object.hasOwn(families, family) ? families[family as keyof typeof families] : undefined;
+  if (!make) {
+    fail(
+      `Expected a net such as lean:8 or unet:4 (families: ${Object.keys(families).join(", ")}; or a JSON object of ` +
+        `widths), but got "${text}"; did you mean ${nearest(family, Object.keys(families))}:${width || 8}?`,
+    );
+  }
+  if (width === undefined || !/^\d+$/.test(width)) {
+    fail(`Expected a whole number of channels after "${family}:", as in ${family}:8, but got "${text}".`);
+  }
+  return make(Number(width), options);
+}
+
+function fromWidths(first: number, widthOf: (level: number) => number, options: MakeOptions): NetSpec {
+  const base = frame(options);
+  checkInteger("width", first, 1, 1024);
+  checkInteger("convs", options.convs, 1, 3);
+  const block = (level: number): number[] => Array.from({ length: options.convs }, () => widthOf(level));
+  return {
+    ...base,
+    encoder: base.pools.map((_, level) => block(level)),
+    bottleneck: block(base.pools.length),
+    decoder: base.pools.map((_, level) => ({ up: widthOf(level), convs: block(level) })),
+  };
+}
+
+/** All of a net but its widths. */
+function frame(options: MakeOptions): Omit<NetSpec, "encoder" | "bottleneck" | "decoder"> {
+  const { levels, inputChannels, outputChannels, output = "softmax", dimensions = 3 } = options;
   checkInteger("levels", levels, 2, 6);
-  checkInteger("convs", convs, 1, 3);
-  checkInteger("inputChannels", inputChannels, 1, 4096);
-  checkInteger("outputChannels", outputChannels, 1, 4096);
+  checkInteger("inputChannels", inputChannels, 1, 1024);
+  checkInteger("outputChannels", outputChannels, 1, 1024);
   const deep = dimensions === 3;
   const pools = options.pools ?? Array.from({ length: levels - 1 }, (): Vec3 => [deep ? 2 : 1, 2, 2]);
   const kernels = options.kernels ?? Array.from({ length: levels }, (): Vec3 => [deep ? 3 : 1, 3, 3]);
@@ -46,19 +82,23 @@ function fromWidths(widthOf: (level: number) => number, first: number, options: 
   checkLength("pools", pools, levels - 1, levels);
   checkLength("kernels", kernels, levels, levels);
   checkLength("skips", skips, levels - 1, levels);
-  const block = (level: number): number[] => Array.from({ length: convs }, () => widthOf(level));
   return {
     inputChannels,
     outputChannels,
     output,
-    encoder: pools.map((_, level) => block(level)),
-    bottleneck: block(levels - 1),
-    decoder: pools.map((_, level) => ({ up: widthOf(level), convs: block(level) })),
     kernels: kernels.map((k) => [...k]),
     pools: pools.map((p) => [...p]),
     skips: [...skips],
     unit: { ...defaultUnit, ...options.unit },
   };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    return fail(`Expected the net to be a JSON object of widths, but it does not parse: ${(error as Error).message}.`);
+  }
 }
 
 function checkInteger(key: string, value: number, low: number, high: number): void {
@@ -71,4 +111,21 @@ function checkLength(key: string, list: unknown[], expected: number, levels: num
   if (list.length !== expected) {
     fail(`Expected ${expected} entries in ${key} for a net of ${levels} levels, but got ${list.length}.`);
   }
+}
+
+/** The candidate with the fewest insertions, deletions and replacements (Levenshtein). */
+function nearest(word: string, candidates: string[]): string {
+  const distance = (a: string, b: string): number => {
+    let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+    for (let i = 1; i <= a.length; i++) {
+      const next = [i];
+      for (let j = 1; j <= b.length; j++) {
+        next[j] = Math.min(next[j - 1] + 1, row[j] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
+      }
+      row = next;
+    }
+    return row[b.length];
+  };
+  const lower = word.toLowerCase();
+  return candidates.reduce((best, c) => (distance(lower, c) < distance(lower, best) ? c : best));
 }
