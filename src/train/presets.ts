@@ -1,0 +1,177 @@
+import type { Plan } from "../dataset/types.ts";
+import type { LossSpec, OptimiserSpec } from "../engine/types.ts";
+import { fail } from "../util/errors.ts";
+import { type Vec3, voxelCount } from "../volume/volume.ts";
+import type { ScheduleKind } from "./schedule.ts";
+
+export type PresetName = "strong" | "paper";
+export type AugmentLevel = "none" | "light" | "full";
+
+/** Everything that decides the numbers of a run, besides the net, the plan and the cases. Stored in run.json. */
+export interface TrainSettings {
+  preset: PresetName;
+  learningRate: number;
+  schedule: ScheduleKind;
+  /** Share of all steps. */
+  warmup: number;
+  /** Windows a step. */
+  batch: number;
+  /** Voxels of a training window along D, H, W. */
+  window: Vec3;
+  augment: AugmentLevel;
+  loss: LossSpec;
+  optimiser: OptimiserSpec;
+  /** Limit of the global gradient norm; 0 is none. */
+  clip: number;
+  /** Decay of the moving average of the weights; 0 is none. */
+  ema: number;
+  /** Probability that a channel is dropped. */
+  dropout: number;
+  seed: number;
+}
+
+/** The windows of `strong` hold half of the plan's patch, but at least this many voxels (32 x 48 x 32). */
+const leastWindowVoxels = 49152;
+
+/** Voxels along D, H, W that a window must be a multiple of. */
+export function divisorOf(plan: Pick<Plan, "pools">): Vec3 {
+  return plan.pools.reduce<Vec3>((d, pool) => [d[0] * pool[0], d[1] * pool[1], d[2] * pool[2]], [1, 1, 1]);
+}
+
+/**
+ * The training window of `strong`: random windows smaller than the patch are cheaper steps and shift the anatomy about. The
+ * axis that has kept the largest share of the patch loses one divisor at a time, so the window keeps the patch's shape.
+ */
+export function windowOf(plan: Pick<Plan, "patch" | "pools">): Vec3 {
+  const divisor = divisorOf(plan);
+  const goal = Math.max(leastWindowVoxels, voxelCount(plan.patch) / 2);
+  const window: Vec3 = [...plan.patch];
+  while (voxelCount(window) > goal) {
+    const share = window.map((n, axis) => (n > divisor[axis] ? n / plan.patch[axis] : 0));
+    const axis = share.indexOf(Math.max(...share));
+    if (share[axis] === 0) break;
+    window[axis] -= divisor[axis];
+  }
+  return window;
+}
+
+const adam = { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+
+/** The values of a preset for a plan (DESIGN section 8). */
+export function presetSettings(name: PresetName, plan: Pick<Plan, "patch" | "pools" | "dimensions">): TrainSettings {
+  if (name === "paper") {
+    return {
+      preset: "paper",
+      learningRate: 1e-2,
+      schedule: "constant",
+      warmup: 0,
+      batch: 16,
+      window: [plan.dimensions === 2 ? 1 : 64, 64, 64],
+      augment: "none",
+      loss: { dice: 1, eps: 1e-7, includeBackground: true },
+      optimiser: { kind: "adam", ...adam, weightDecay: 0 },
+      clip: 0,
+      ema: 0,
+      dropout: 0.005,
+      seed: 0,
+    };
+  }
+  return {
+    preset: "strong",
+    learningRate: 1e-2,
+    schedule: "cosine",
+    warmup: 0.05,
+    batch: 2,
+    window: windowOf(plan),
+    augment: "light",
+    loss: { dice: 1, crossEntropy: 1, eps: 1e-5, includeBackground: false },
+    optimiser: { kind: "adamw", ...adam, weightDecay: 1e-4 },
+    clip: 12,
+    ema: 0,
+    dropout: 0,
+    seed: 0,
+  };
+}
+
+/** A preset with the values that were given put over it, checked. */
+export function resolveSettings(
+  name: PresetName,
+  given: Partial<TrainSettings>,
+  plan: Pick<Plan, "patch" | "pools" | "dimensions">,
+): TrainSettings {
+  const stated = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  const settings: TrainSettings = { ...presetSettings(name, plan), ...stated };
+  const range = (option: string, value: number, low: number, high: number): void => {
+    if (!(value >= low && value <= high)) {
+      fail(`Expected --${option} to be a number from ${low} to ${high}, but got ${value}.`);
+    }
+  };
+  range("lr", settings.learningRate, Number.MIN_VALUE, 100);
+  range("warmup", settings.warmup, 0, 0.9);
+  range("batch", settings.batch, 1, 1024);
+  range("clip", settings.clip, 0, Number.MAX_VALUE);
+  range("ema", settings.ema, 0, 0.999999);
+  range("dropout", settings.dropout, 0, 0.9);
+  range("seed", settings.seed, 0, 2 ** 31 - 1);
+  if (!Number.isInteger(settings.batch)) fail(`Expected --batch to be a whole number, but got ${settings.batch}.`);
+  if (!Number.isInteger(settings.seed)) fail(`Expected --seed to be a whole number, but got ${settings.seed}.`);
+  const divisor = divisorOf(plan);
+  settings.window.forEach((n, axis) => {
+    if (Number.isInteger(n) && n > 0 && n % divisor[axis] === 0) return;
+    const near = Math.max(1, Math.round(n / divisor[axis])) * divisor[axis];
+    fail(
+      `Expected --patch to be a multiple of ${divisor[axis]} along ${"DHW"[axis]} (the product of the net's pools), ` +
+        `but got ${n}; use ${near}.`,
+    );
+  });
+  return settings;
+}
+
+const lossTerms = ["dice", "ce", "focal", "tversky"] as const;
+
+/**
+ * A loss from words: terms joined by "+", each with an optional weight, as in "dice+ce" or "dice+ce:0.5". Focal has gamma 2
+ * (Lin et al. 2017), Tversky alpha 0.3 and beta 0.7 (Salehi et al. 2017). `eps` and `includeBackground` come from `base`.
+ */
+export function parseLoss(text: string, base: Pick<LossSpec, "eps" | "includeBackground">): LossSpec {
+  const loss: LossSpec = { eps: base.eps, includeBackground: base.includeBackground };
+  for (const part of text.split("+")) {
+    const [term, number = "1"] = part.trim().split(":");
+    const weight = Number(number);
+    if (!(lossTerms as readonly string[]).includes(term) || !(weight > 0)) {
+      fail(
+        `Cannot read "${part}" in --loss "${text}": expected ${lossTerms.join(", ")} joined by "+", each with an ` +
+          `optional weight, as in dice+ce:0.5.`,
+      );
+    }
+    if (term === "dice") loss.dice = weight;
+    else if (term === "ce") loss.crossEntropy = weight;
+    else if (term === "focal") loss.focal = { weight, gamma: 2 };
+    else loss.tversky = { weight, alpha: 0.3, beta: 0.7 };
+  }
+  return loss;
+}
+
+/** An optimiser by name, with its usual constants; `weightDecay` as given, else the optimiser's default. */
+export function parseOptimiser(name: string, weightDecay?: number): OptimiserSpec {
+  if (weightDecay !== undefined && !(weightDecay >= 0)) {
+    fail(`Expected --weight-decay to be 0 or more, but got ${weightDecay}.`);
+  }
+  if (name === "adamw") return { kind: "adamw", ...adam, weightDecay: weightDecay ?? 1e-4 };
+  if (name === "adam") return { kind: "adam", ...adam, weightDecay: weightDecay ?? 0 };
+  if (name === "sgd") return { kind: "sgd", momentum: 0.99, nesterov: true, weightDecay: weightDecay ?? 3e-5 };
+  return fail(`Unknown --optimiser "${name}": expected adamw, adam or sgd.`);
+}
+
+/** "32x48x32", "48x48" (2D) or "64" (the same along every axis) as D, H, W. */
+export function parseWindow(text: string, dimensions: 2 | 3): Vec3 {
+  const numbers = text.split(/[x,]/).map(Number);
+  const all = numbers.length === 1 ? Array.from({ length: dimensions }, () => numbers[0]) : numbers;
+  if (all.length !== dimensions || all.some((n) => !Number.isInteger(n) || n < 1)) {
+    fail(
+      `Cannot read --patch "${text}": expected ${dimensions === 2 ? "HxW, as in 48x48," : "DxHxW, as in 32x48x32,"} ` +
+        `or one number for every axis.`,
+    );
+  }
+  return dimensions === 2 ? [1, all[0], all[1]] : [all[0], all[1], all[2]];
+}
