@@ -1,0 +1,139 @@
+import type { LabelInfo } from "../dataset/types.ts";
+import { fail } from "../util/errors.ts";
+import type { Volume } from "../volume/volume.ts";
+import { countClasses, type Overlap, overlapOf } from "./overlap.ts";
+import { classBoxes, type SurfaceDistances, surfaceDistances, surfaceOf } from "./surface.ts";
+
+/** All metrics of one class in one case; the background has none. */
+export interface ClassMetrics extends Overlap, SurfaceDistances {
+  value: number;
+  name: string;
+}
+
+export interface CaseMetrics {
+  id: string;
+  classes: ClassMetrics[];
+}
+
+export interface EvaluateOptions {
+  /** Tolerance of the normalised surface Dice in mm. */
+  tolerance?: number;
+}
+
+/** Names the two maps in error sentences, e.g. their file paths. */
+export interface PairNames {
+  prediction: string;
+  truth: string;
+}
+
+/**
+ * Compares a predicted label map with the true one, class by class. Both hold values of `labels` (background, value 0,
+ * included or not) on the same grid. Throws a UserError that names the pair where shapes, affines or values do not fit.
+ */
+export function evaluateCase(
+  id: string,
+  prediction: Volume,
+  truth: Volume,
+  labels: readonly LabelInfo[],
+  options: EvaluateOptions = {},
+  names: PairNames = { prediction: `the prediction of ${id}`, truth: `the truth of ${id}` },
+): CaseMetrics {
+  assertSameGrid(prediction, truth, names);
+  const foreground = labels.filter((label) => label.value !== 0);
+  if (foreground.length > 255)
+    fail(`At most 255 classes can be evaluated, but the label list has ${foreground.length}.`);
+  const predicted = classIndices(prediction, foreground, names.prediction);
+  const actual = classIndices(truth, foreground, names.truth);
+  const classes = foreground.length + 1;
+  const counts = countClasses(predicted, actual, classes);
+  const voxelMm3 = Math.abs(determinant(truth.affine));
+  const predictedBoxes = classBoxes(predicted, truth.shape, classes);
+  const actualBoxes = classBoxes(actual, truth.shape, classes);
+  return {
+    id,
+    classes: foreground.map(({ value, name }, index) => {
+      const c = index + 1;
+      const surface = (map: Uint8Array, boxes: typeof actualBoxes) =>
+        surfaceOf(map, truth.shape, c, truth.affine, boxes[c]);
+      return {
+        value,
+        name,
+        ...overlapOf(counts[c], voxelMm3),
+        ...surfaceDistances(surface(predicted, predictedBoxes), surface(actual, actualBoxes), options.tolerance ?? 1),
+      };
+    }),
+  };
+}
+
+/** Two maps can be compared when their shapes are equal and no corner differs by more than 1 % of a voxel. */
+export function assertSameGrid(prediction: Volume, truth: Volume, names: PairNames): void {
+  if (prediction.shape.some((n, axis) => n !== truth.shape[axis])) {
+    fail(
+      `${names.prediction} and ${names.truth} must have the same shape, but have ${prediction.shape.join(" x ")} and ` +
+        `${truth.shape.join(" x ")} voxels (D x H x W); compare maps on the truth's own grid.`,
+    );
+  }
+  let worst = 0;
+  for (let corner = 0; corner < 8; corner++) {
+    const at = truth.shape.map((n, axis) => ((corner >> axis) & 1) * (n - 1));
+    const [p, t] = [prediction, truth].map((v) => [0, 1, 2].map((row) => place(v.affine, row, at)));
+    worst = Math.max(worst, Math.hypot(p[0] - t[0], p[1] - t[1], p[2] - t[2]));
+  }
+  const voxel = Math.cbrt(Math.abs(determinant(truth.affine)));
+  if (!(worst <= 0.01 * voxel)) {
+    fail(
+      `${names.prediction} and ${names.truth} must lie in the same place, but their affines put a corner ` +
+        `${worst.toPrecision(3)} mm apart; compare maps on the truth's own grid.`,
+    );
+  }
+}
+
+/** The distinct values of a label map, ascending. Throws a UserError where a value is no whole number from 0 up. */
+export function labelValues(map: Volume, name: string): number[] {
+  const seen = new Set<number>();
+  let last = Number.NaN;
+  for (const value of map.data) {
+    if (value === last) continue;
+    last = value;
+    if (seen.has(value)) continue;
+    if (!Number.isInteger(value) || value < 0) {
+      fail(`A label map must hold whole numbers from 0 up, but ${name} holds ${value}; is it an image?`);
+    }
+    seen.add(value);
+  }
+  return [...seen].sort((a, b) => a - b);
+}
+
+/** Voxel values to 1-based positions in `foreground` (0 stays 0). */
+function classIndices(map: Volume, foreground: readonly LabelInfo[], name: string): Uint8Array {
+  const index = new Map<number, number>([[0, 0]]);
+  foreground.forEach(({ value }, i) => {
+    index.set(value, i + 1);
+  });
+  const { data } = map;
+  const out = new Uint8Array(data.length);
+  let last = 0;
+  let current = 0;
+  for (let i = 0; i < data.length; i++) {
+    if (data[i] !== last) {
+      last = data[i];
+      const found = index.get(last);
+      if (found === undefined) {
+        const known = foreground.map((label) => label.value).join(", ");
+        fail(`${name} holds the value ${last}, which is not among its labels 0, ${known}; check the label list.`);
+      }
+      current = found;
+    }
+    out[i] = current;
+  }
+  return out;
+}
+
+function place(affine: ArrayLike<number>, row: number, [d, h, w]: number[]): number {
+  return affine[4 * row] * w + affine[4 * row + 1] * h + affine[4 * row + 2] * d + affine[4 * row + 3];
+}
+
+/** Determinant of the affine's 3x3 part: its size is the voxel's volume in mm³. */
+function determinant(a: ArrayLike<number>): number {
+  return a[0] * (a[5] * a[10] - a[6] * a[9]) - a[1] * (a[4] * a[10] - a[6] * a[8]) + a[2] * (a[4] * a[9] - a[5] * a[8]);
+}
