@@ -46,7 +46,7 @@ export function netFromJson(value: unknown, defaults: Partial<NetSpec> = {}): Ne
     fail(`Expected the net to be an object with the keys encoder, bottleneck, decoder, ..., but got ${got}.`);
   }
   const result = v.safeParse(schema, { ...defaults, ...value });
-  if (!result.success) fail(sentence(result.issues[0]));
+  if (!result.success) fail(issueSentence(result.issues[0], "the net"));
   const net = result.output;
   const levels = net.encoder.length;
   checkLength("decoder", net.decoder, levels, levels);
@@ -56,13 +56,14 @@ export function netFromJson(value: unknown, defaults: Partial<NetSpec> = {}): Ne
   return { ...net, unit: { ...defaultUnit, ...net.unit } } as NetSpec;
 }
 
-function sentence(issue: v.BaseIssue<unknown>): string {
+/** One sentence for a valibot issue whose schema messages say what was expected; `where` as in "the net". */
+export function issueSentence(issue: v.BaseIssue<unknown>, where: string): string {
   const key = v.getDotPath(issue);
   if (issue.type === "strict_object" && issue.expected === "never") {
-    return `Expected only known keys in the net, but got "${key}": remove it or check its spelling.`;
+    return `Expected only known keys in ${where}, but got "${key}": remove it or check its spelling.`;
   }
-  if (issue.input === undefined) return `Expected key "${key}" in the net, but it is missing.`;
-  return `Expected key "${key}" of the net to be ${issue.message}, but got ${issue.received}.`;
+  if (issue.input === undefined) return `Expected key "${key}" in ${where}, but it is missing.`;
+  return `Expected ${key === null ? "" : `key "${key}" of `}${where} to be ${issue.message}, but got ${issue.received}.`;
 }
 
 function checkLength(key: string, list: unknown[], expected: number, levels: number): void {

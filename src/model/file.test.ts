@@ -1,0 +1,79 @@
+import { expect, test } from "vitest";
+import { doubling, flat } from "../net/make.ts";
+import { formatVersion, modelToBytes, readModel } from "./file.ts";
+import { readSafetensors, type TensorFile, writeSafetensors } from "./safetensors.ts";
+import { sampleModel } from "./sample.ts";
+
+const net = doubling(2, { levels: 3, convs: 2, inputChannels: 1, outputChannels: 3 });
+const model = sampleModel(net);
+const bytes = modelToBytes(model);
+
+test("a model survives, and a lean one is small", () => {
+  expect(readModel(bytes, "m")).toEqual(model);
+  const lean = sampleModel(flat(8, { levels: 5, convs: 2, inputChannels: 1, outputChannels: 2 }));
+  // 39,034 trained and 18 x 16 running numbers of 4 bytes, and a header of some kB.
+  const values = 4 * (39_034 + 288);
+  expect(modelToBytes(lean).length - values).toBeLessThan(16_000);
+});
+
+test("a class without a validation score survives", () => {
+  const provenance = { ...model.provenance, validationDice: [Number.NaN, 0.5] };
+  expect(readModel(modelToBytes({ ...model, provenance }), "m").provenance).toEqual(provenance);
+});
+
+test("the header is JSON in the metadata of an ordinary safetensors file", () => {
+  const file = readSafetensors(bytes, "m");
+  const header = JSON.parse(file.metadata.lunet);
+  expect(header).toEqual({ version: formatVersion, net, plan: model.plan, provenance: model.provenance });
+  expect(file.tensors.get("decoder.1.0.weight")!.shape).toEqual([4, 8, 3, 3, 3]);
+  expect(file.tensors.get("bottleneck.1.norm.running_var")!.shape).toEqual([8]);
+});
+
+/** The sample file after a change of its parts. */
+function changed(change: (file: TensorFile, header: Record<string, unknown>) => void): Uint8Array {
+  const file = readSafetensors(bytes, "m");
+  const header = JSON.parse(file.metadata.lunet);
+  change(file, header);
+  if (file.metadata.lunet) file.metadata.lunet = JSON.stringify(header);
+  return writeSafetensors(file);
+}
+
+test.each<[string, Parameters<typeof changed>[0], string]>([
+  ["newer format", (_, h) => (h.version = 2), "m has model format 2, but this lunet reads up to 1: update lunet."],
+  ["no format", (_, h) => delete h.version, "Expected model format 1 in m, but got undefined"],
+  ["another program", (f) => delete f.metadata.lunet, 'm has no key "lunet" in its metadata'],
+  ["tensor missing", (f) => f.tensors.delete("head.bias"), "Expected tensor head.bias in m because its net has it"],
+  ["tensor too many", (f) => f.tensors.set("x", { shape: [0], data: new Float32Array() }), "but it also has x."],
+  [
+    "tensor of another shape",
+    (f) => f.tensors.set("head.bias", { shape: [2], data: new Float32Array(2) }),
+    "Expected tensor head.bias of m to have shape [3] for its net, but it has [2].",
+  ],
+  ["wrong net", (_, h) => (h.net = { ...net, bottleneck: [0] }), 'm: Expected key "bottleneck.0" of the net'],
+  ["wrong plan", (_, h) => (h.plan = { ...model.plan, batch: 0 }), 'm: Expected key "batch" of the plan to be'],
+  ["no plan", (_, h) => delete h.plan, "m: Expected "],
+  ["wrong provenance", (_, h) => (h.provenance = {}), 'm: Expected key "lunet" in the provenance, but it is missing'],
+  [
+    "labels of another net",
+    (_, h) => (h.plan = { ...model.plan, labels: model.plan.labels.slice(1) }),
+    "Expected as many labels in the plan of m as its net has outputs, 3, but the plan names 2.",
+  ],
+  [
+    "channels of another net",
+    (_, h) => (h.plan = { ...model.plan, channels: [...model.plan.channels, ...model.plan.channels] }),
+    "Expected as many channels in the plan of m as its net reads, 1, but the plan names 2.",
+  ],
+])("a file that is no whole model is refused: %s", (_, change, message) => {
+  expect(() => readModel(changed(change), "m")).toThrow(message);
+});
+
+test("a model that is cut short is refused", () => {
+  expect(() => readModel(bytes.subarray(0, bytes.length - 1), "m")).toThrow("m is cut short");
+});
+
+test("tensors that do not fit the net are not written", () => {
+  const tensors = new Map(model.tensors).set("head.bias", new Float32Array(4));
+  expect(() => modelToBytes({ ...model, tensors })).toThrow("Expected 3 values in tensor head.bias of the model");
+  tensors.delete("head.bias");
+  expect(() => modelToBytes({ ...model, tensors })).toThrow("Expected tensor head.bias in the model");
+});
