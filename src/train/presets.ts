@@ -1,3 +1,4 @@
+import type { AugmentLevel } from "../dataset/augment.ts";
 import type { Plan } from "../dataset/types.ts";
 import type { LossSpec, OptimiserSpec } from "../engine/types.ts";
 import { fail } from "../util/errors.ts";
@@ -5,7 +6,6 @@ import { type Vec3, voxelCount } from "../volume/volume.ts";
 import type { ScheduleKind } from "./schedule.ts";
 
 export type PresetName = "strong" | "paper";
-export type AugmentLevel = "none" | "light" | "full";
 
 /** Everything that decides the numbers of a run, besides the net, the plan and the cases. Stored in run.json. */
 export interface TrainSettings {

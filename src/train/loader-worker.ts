@@ -1,0 +1,10 @@
+import { parentPort, workerData } from "node:worker_threads";
+import { makeBatch } from "../dataset/loader.ts";
+import type { LoaderData } from "./loader.ts";
+
+// Makes the batch of every step it is asked for; the reply's buffers move to the other thread without a copy.
+const { cases, plan, options } = workerData as LoaderData;
+parentPort?.on("message", (step: number) => {
+  const { input, target } = makeBatch(cases, plan, { ...options, step });
+  parentPort?.postMessage({ step, input, target }, [input.buffer as ArrayBuffer, target.buffer as ArrayBuffer]);
+});
