@@ -3,7 +3,8 @@ const LEAF = 12;
 
 /**
  * Exact nearest-neighbour search among points in space: a balanced k-d tree (Bentley 1975), split at the median of the
- * widest axis, kept as two flat arrays. `points` is [n, 3] with n > 0.
+ * widest axis, in flat arrays, each node with its bounding box (the split planes alone prune badly when the query is far
+ * from all points). `points` is [n, 3] with n > 0.
  *
  * Returns a function from queries [m, 3] to the m Euclidean distances. Each search starts from the previous query's answer
  * as its bound, so queries in scan order, as surfaces give them, are quick even where the two sets lie far apart.
@@ -15,8 +16,8 @@ export function nearestDistances(points: Float64Array): (queries: Float64Array) 
   let leaves = 1;
   while (n / leaves > LEAF) leaves *= 2;
   // Node k has children 2k and 2k + 1; nodes from `leaves` on are leaves.
-  const axes = new Uint8Array(leaves);
-  const splits = new Float64Array(leaves);
+  // boxes[6 * node]: lowest x, y, z, then highest.
+  const boxes = new Float64Array(12 * leaves);
   const starts = new Uint32Array(2 * leaves);
   const ends = new Uint32Array(2 * leaves);
   build(1, 0, n);
@@ -26,14 +27,30 @@ export function nearestDistances(points: Float64Array): (queries: Float64Array) 
   function build(node: number, start: number, end: number): void {
     starts[node] = start;
     ends[node] = end;
+    const axis = bound(node, start, end);
     if (node >= leaves) return;
-    const axis = widestAxis(points, order, start, end);
     const middle = (start + end) >> 1;
     select(points, order, axis, start, end - 1, middle);
-    axes[node] = axis;
-    splits[node] = points[3 * order[middle] + axis];
     build(2 * node, start, middle);
     build(2 * node + 1, middle, end);
+  }
+
+  /** Sets the node's box and returns its widest axis. */
+  function bound(node: number, start: number, end: number): number {
+    let widest = 0;
+    for (let a = 0; a < 3; a++) {
+      let low = Number.POSITIVE_INFINITY;
+      let high = Number.NEGATIVE_INFINITY;
+      for (let i = start; i < end; i++) {
+        const value = points[3 * order[i] + a];
+        if (value < low) low = value;
+        if (value > high) high = value;
+      }
+      boxes[6 * node + a] = low;
+      boxes[6 * node + 3 + a] = high;
+      if (high - low > boxes[6 * node + 3 + widest] - boxes[6 * node + widest]) widest = a;
+    }
+    return widest;
   }
 
   const query = new Float64Array(3);
@@ -51,10 +68,22 @@ export function nearestDistances(points: Float64Array): (queries: Float64Array) 
       }
       return;
     }
-    const gap = query[axes[node]] - splits[node];
-    const near = gap < 0 ? 2 * node : 2 * node + 1;
-    search(near);
-    if (gap * gap < best) search(near ^ 1);
+    const left = squaredToBox(2 * node);
+    const right = squaredToBox(2 * node + 1);
+    const near = left <= right ? 2 * node : 2 * node + 1;
+    if (Math.min(left, right) < best) search(near);
+    if (Math.max(left, right) < best) search(near ^ 1);
+  }
+
+  function squaredToBox(node: number): number {
+    let sum = 0;
+    for (let a = 0; a < 3; a++) {
+      const below = boxes[6 * node + a] - query[a];
+      const above = query[a] - boxes[6 * node + 3 + a];
+      const gap = below > 0 ? below : above > 0 ? above : 0;
+      sum += gap * gap;
+    }
+    return sum;
   }
 
   function squaredTo(i: number): number {
@@ -76,25 +105,6 @@ export function nearestDistances(points: Float64Array): (queries: Float64Array) 
     }
     return out;
   };
-}
-
-function widestAxis(points: Float64Array, order: Uint32Array, start: number, end: number): number {
-  let axis = 0;
-  let widest = -1;
-  for (let a = 0; a < 3; a++) {
-    let low = Number.POSITIVE_INFINITY;
-    let high = Number.NEGATIVE_INFINITY;
-    for (let i = start; i < end; i++) {
-      const value = points[3 * order[i] + a];
-      if (value < low) low = value;
-      if (value > high) high = value;
-    }
-    if (high - low > widest) {
-      widest = high - low;
-      axis = a;
-    }
-  }
-  return axis;
 }
 
 /** Hoare's quickselect: afterwards order[k] holds the k-th smallest along the axis, smaller ones before, larger after. */
