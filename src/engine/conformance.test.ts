@@ -11,13 +11,13 @@ const finals = new Map<string, TensorMap>();
 const rows: BackendOptions[] = [{ name: "reference" }, { name: "wasm", threads: 1 }, { name: "wasm", threads: 2 }];
 for (const row of rows) {
   describe(`${row.name}${row.threads ? `, threads ${row.threads}` : ""}`, () => {
-    let backend: Backend;
+    let backend: Backend | undefined;
     beforeAll(async () => {
       backend = await createBackend(row);
     });
-    afterAll(() => backend.close());
+    afterAll(() => backend?.close());
     test.each(cases)("$name", async (each) => {
-      const { problems, parameters } = await runConformance(backend, each);
+      const { problems, parameters } = await runConformance(backend!, each);
       finals.set(`${row.name} ${row.threads} ${each.name}`, parameters);
       expect(problems).toEqual([]);
     });
@@ -25,6 +25,7 @@ for (const row of rows) {
       test("gives the same bits as one thread", () => {
         for (const { name } of cases) {
           const [one, two] = [1, 2].map((threads) => finals.get(`${row.name} ${threads} ${name}`));
+          expect(one, name).toBeDefined();
           expect(two, name).toEqual(one);
         }
       });
