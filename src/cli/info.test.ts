@@ -1,0 +1,69 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, expect, test, vi } from "vitest";
+import { saveModel } from "../model/files.ts";
+import { sampleModel } from "../model/sample.ts";
+import { flat } from "../net/make.ts";
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+/** Runs the command as the shell would, with only it known; gives the exit code and all that it printed. */
+async function info(...args: string[]): Promise<{ code: number; text: string }> {
+  // A command keeps the options of its last call, so each call gets fresh modules.
+  vi.resetModules();
+  const { main } = await import("./main.ts");
+  let text = "";
+  const keep = (part: string | Uint8Array): boolean => {
+    text += part;
+    return true;
+  };
+  vi.spyOn(process.stdout, "write").mockImplementation(keep);
+  vi.spyOn(process.stderr, "write").mockImplementation(keep);
+  const load = async () => (await import("./info.ts")).infoCommand;
+  const code = await main(["info", ...args], [{ name: "info", summary: "", load }]);
+  vi.restoreAllMocks();
+  return { code, text };
+}
+
+test("a net by name: both counts, work, a row per layer", async () => {
+  const { code, text } = await info("lean:8", "--classes", "1", "--patch", "32x32x32");
+  expect(code).toBe(0);
+  expect(text).toContain("parameters   39,025 (38,737 without the norm's)");
+  expect(text).toMatch(/decoder\.0\.0 +conv 3x3x3 +16 +8 +32x32x32 +3,480 +113,246,208\n/);
+  expect(
+    text
+      .trim()
+      .split("\n")
+      .filter((l) => /^(encoder|bottleneck|decoder|head)/.test(l)).length,
+  ).toBe(27);
+});
+
+test("a flat patch makes a 2D net", async () => {
+  const { text } = await info("unet:4", "--levels", "3", "--patch", "64x48");
+  expect(text).toMatch(/encoder\.0\.pool +maxpool 1x2x2 +4 +4 +1x32x24/);
+});
+
+test("JSON, and a model from its file", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "lunet-info-"));
+  const path = join(folder, "model.safetensors");
+  const net = flat(3, { levels: 3, convs: 1, inputChannels: 2, outputChannels: 4 });
+  await saveModel(path, sampleModel(net));
+  const { text } = await info(path, "--json");
+  expect(JSON.parse(text)).toMatchObject({ net, patch: [4, 4, 4], layers: { length: 10 }, provenance: { steps: 10 } });
+  expect((await info(folder)).text).toContain("trained      10 steps with preset strong, seed 1");
+  await rm(folder, { recursive: true });
+});
+
+test.each([
+  [["leen:8"], 1, "did you mean lean:8?"],
+  [["lean:8", "--patch", "64x64x60"], 1, "Expected axis W of the input to be a multiple of 16"],
+  [["lean:8", "--patch", "64"], 2, "Expected DxHxW such as 64x64x64"],
+  [["lean:8", "--levels", "0"], 2, "Expected a whole number of 1 or more"],
+  [["none.safetensors"], 1, "none.safetensors does not exist"],
+])("a wrong call is explained: %j", async (args, expected, message) => {
+  const { code, text } = await info(...args);
+  expect([code, text]).toEqual([expected, expect.stringContaining(message)]);
+});

@@ -1,0 +1,107 @@
+import { existsSync } from "node:fs";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { loadModel } from "../model/files.ts";
+import type { Model } from "../model/types.ts";
+import { countNet, type NetCount } from "../net/count.ts";
+import { parseNet } from "../net/make.ts";
+import type { NetSpec } from "../net/spec.ts";
+import type { Vec3 } from "../volume/volume.ts";
+
+interface InfoOptions {
+  levels: number;
+  convs: number;
+  channels: number;
+  classes: number;
+  batch: number;
+  patch?: Vec3;
+  json?: boolean;
+}
+
+const whole = (text: string): number => {
+  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError("Expected a whole number of 1 or more.");
+  return Number(text);
+};
+
+/** `64x64x64` as D, H, W; `256x256` is a slice (D = 1). */
+export function parseShape(text: string): Vec3 {
+  const sizes = text.split("x").map(whole);
+  if (sizes.length === 2) return [1, sizes[0], sizes[1]];
+  if (sizes.length !== 3) throw new InvalidArgumentError("Expected DxHxW such as 64x64x64, or HxW for 2D.");
+  return [sizes[0], sizes[1], sizes[2]];
+}
+
+export const infoCommand = new Command("info")
+  .description("Show the layers of a net or of a trained model: parameters, work, memory, receptive field.")
+  .argument("<net-or-model>", "a net such as lean:8 or unet:4, a model file, or a run folder")
+  .addOption(new Option("--levels <n>", "resolution levels, bottleneck counted").default(5).argParser(whole))
+  .addOption(new Option("--convs <n>", "convolutions a block").default(2).argParser(whole))
+  .addOption(new Option("--channels <n>", "channels of the input").default(1).argParser(whole))
+  .addOption(new Option("--classes <n>", "classes of the output, background counted").default(2).argParser(whole))
+  .addOption(new Option("--batch <n>", "patches at once").default(1).argParser(whole))
+  .addOption(
+    new Option(
+      "--patch <shape>",
+      "size of the input, DxHxW, or HxW for a 2D net (default: the model's, or 64x64x64)",
+    ).argParser(parseShape),
+  )
+  .option("--json", "print everything as JSON")
+  .action(async (what: string, options: InfoOptions) => {
+    const model = isPath(what) ? await loadModel(what) : undefined;
+    const patch = options.patch ?? model?.plan.patch ?? [64, 64, 64];
+    const net = model?.net ?? namedNet(what, options, patch);
+    const count = countNet(net, { batch: options.batch, shape: patch });
+    const text = options.json
+      ? JSON.stringify({ net, batch: options.batch, patch, ...count, provenance: model?.provenance }, null, 2)
+      : describe(count, patch, options.batch, model);
+    process.stdout.write(`${text}\n`);
+  });
+
+function isPath(what: string): boolean {
+  return what.endsWith(".safetensors") || existsSync(what);
+}
+
+function namedNet(name: string, options: InfoOptions, patch: Vec3): NetSpec {
+  return parseNet(name, {
+    levels: options.levels,
+    convs: options.convs,
+    inputChannels: options.channels,
+    outputChannels: options.classes,
+    dimensions: patch[0] === 1 ? 2 : 3,
+  });
+}
+
+/** A table with a row per layer, then the totals. */
+export function describe(count: NetCount, patch: Vec3, batch: number, model?: Model): string {
+  const rows = count.layers.map((l) => [
+    l.name,
+    `${l.kind} ${l.kernel.join("x")}`,
+    `${l.inputs}`,
+    `${l.outputs}`,
+    l.shape.join("x"),
+    grouped(l.parameters),
+    grouped(l.macs),
+  ]);
+  const head = ["layer", "operator", "in", "out", "shape", "parameters", "MACs"];
+  const from = model?.provenance;
+  const trained =
+    from && `trained      ${from.steps} steps with preset ${from.preset}, seed ${from.seed}, ${from.created}`;
+  const totals = [
+    `parameters   ${grouped(count.parameters)} (${grouped(count.parametersWithoutNorm)} without the norm's)`,
+    `work         ${(count.macs / 1e9).toFixed(3)} GMAC for ${batch} x ${patch.join("x")}`,
+    `memory       about ${megabytes(count.inferenceBytes)} to predict, ${megabytes(count.trainingBytes)} to train`,
+    `sees         ${count.receptiveField.join("x")} voxels around a voxel`,
+  ];
+  return [table([head, ...rows]), "", ...(trained ? [trained] : []), ...totals].join("\n");
+}
+
+/** Text columns left, numbers right. */
+function table(rows: string[][]): string {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  const left = (column: number) => column < 2;
+  const line = (row: string[]) =>
+    row.map((cell, i) => (left(i) ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join("  ");
+  return rows.map(line).join("\n");
+}
+
+const grouped = (n: number): string => n.toLocaleString("en-US");
+const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
