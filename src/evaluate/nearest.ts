@@ -80,7 +80,7 @@ export function nearestDistances(points: Float64Array): (queries: Float64Array) 
     for (let a = 0; a < 3; a++) {
       const below = boxes[6 * node + a] - query[a];
       const above = query[a] - boxes[6 * node + 3 + a];
-      const gap = below > 0 ? below : above > 0 ? above : 0;
+      const gap = Math.max(below, above, 0);
       sum += gap * gap;
     }
     return sum;
