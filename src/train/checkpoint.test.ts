@@ -19,8 +19,8 @@ const make = (step: number): Checkpoint => ({
     ["step", Float32Array.of(step)],
     ["m.head.weight", Float32Array.of(1e-30, 3)],
   ]),
-  best: { score: 1 / 3, dice: [1 / 3, null], step: 25, weights: new Map([["head.weight", Float32Array.of(7, 8)]]) },
-  lastDice: [0.1, null],
+  best: { score: 1 / 3, dice: [1 / 3, 0], step: 25, weights: new Map([["head.weight", Float32Array.of(7, 8)]]) },
+  lastDice: [0.1, 0],
   sums: { steps: 2, loss: 0.1 + 0.2, dice: [1 / 7], gradientNorm: 1e-9 },
 });
 

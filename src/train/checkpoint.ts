@@ -9,8 +9,8 @@ import type { EpochSums } from "./loop.ts";
 export interface Best {
   /** Mean validation Dice over foreground classes. */
   score: number;
-  /** Dice per foreground class; null where no case has the class. */
-  dice: (number | null)[];
+  /** Dice per foreground class. */
+  dice: number[];
   /** Steps done when they were taken. */
   step: number;
   weights: TensorMap;
@@ -25,7 +25,7 @@ export interface Checkpoint {
   state: TensorMap;
   best: Best | null;
   /** Validation Dice of the last check, for the progress line. */
-  lastDice: (number | null)[] | null;
+  lastDice: number[] | null;
   /** Sums of an epoch that was left in the middle. */
   sums: EpochSums;
 }

@@ -15,7 +15,7 @@ export interface EpochRecord {
   /** Learning rate of the last step. */
   lr: number;
   /** One per foreground class; null where this epoch was not checked. */
-  validationDice: (number | null)[] | null;
+  validationDice: number[] | null;
   /** Number of cases checked. */
   validationCases: number;
   /** Wall time of the steps, of the check, and the share of the steps' time spent waiting for data. */

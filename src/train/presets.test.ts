@@ -7,7 +7,7 @@ const pools: Vec3[] = [
   [2, 2, 2],
   [2, 2, 2],
 ];
-const plan = { dimensions: 3 as const, patch: [40, 56, 40] as Vec3, pools };
+const plan = { dimensions: 3 as const, patch: [40, 56, 40] as Vec3, pools, batch: 2 };
 
 describe("presets", () => {
   it("strong takes the recipe that was measured on the hippocampus", () => {
@@ -48,6 +48,10 @@ describe("presets", () => {
   it("puts stated values over the preset and refuses wrong ones with the option's name", () => {
     const changed = resolveSettings("strong", { learningRate: 1e-3, ema: undefined, window: [16, 16, 16] }, plan);
     expect(changed).toMatchObject({ learningRate: 1e-3, ema: 0, window: [16, 16, 16], batch: 2 });
+    expect(resolveSettings("paper", { weightDecay: 0.1, loss: "dice" }, plan)).toMatchObject({
+      optimiser: { kind: "adam", weightDecay: 0.1 },
+      loss: { dice: 1, eps: 1e-7, includeBackground: true },
+    });
     expect(() => resolveSettings("strong", { batch: 0 }, plan)).toThrow("--batch");
     expect(() => resolveSettings("strong", { dropout: 1 }, plan)).toThrow("--dropout");
     expect(() => resolveSettings("strong", { window: [30, 48, 32] }, plan)).toThrow(

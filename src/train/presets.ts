@@ -1,4 +1,5 @@
 import type { AugmentLevel } from "../dataset/augment.ts";
+import { poolFactors } from "../dataset/topology.ts";
 import type { Plan } from "../dataset/types.ts";
 import type { LossSpec, OptimiserSpec } from "../engine/types.ts";
 import { fail } from "../util/errors.ts";
@@ -6,6 +7,16 @@ import { type Vec3, voxelCount } from "../volume/volume.ts";
 import type { ScheduleKind } from "./schedule.ts";
 
 export type PresetName = "strong" | "paper";
+
+export function parsePreset(text: string): PresetName {
+  if (text === "strong" || text === "paper") return text;
+  return fail(`Unknown --preset "${text}": expected strong or paper.`);
+}
+
+export function parseAugment(text: string): AugmentLevel {
+  if (text === "none" || text === "light" || text === "full") return text;
+  return fail(`Unknown --augment "${text}": expected none, light or full.`);
+}
 
 /** Everything that decides the numbers of a run, besides the net, the plan and the cases. Stored in run.json. */
 export interface TrainSettings {
@@ -33,17 +44,12 @@ export interface TrainSettings {
 /** The windows of `strong` hold half of the plan's patch, but at least this many voxels (32 x 48 x 32). */
 const leastWindowVoxels = 49152;
 
-/** Voxels along D, H, W that a window must be a multiple of. */
-export function divisorOf(plan: Pick<Plan, "pools">): Vec3 {
-  return plan.pools.reduce<Vec3>((d, pool) => [d[0] * pool[0], d[1] * pool[1], d[2] * pool[2]], [1, 1, 1]);
-}
-
 /**
  * The training window of `strong`: random windows smaller than the patch are cheaper steps and shift the anatomy about. The
  * axis that has kept the largest share of the patch loses one divisor at a time, so the window keeps the patch's shape.
  */
 export function windowOf(plan: Pick<Plan, "patch" | "pools">): Vec3 {
-  const divisor = divisorOf(plan);
+  const divisor = poolFactors(plan.pools);
   const goal = Math.max(leastWindowVoxels, voxelCount(plan.patch) / 2);
   const window: Vec3 = [...plan.patch];
   while (voxelCount(window) > goal) {
@@ -55,10 +61,13 @@ export function windowOf(plan: Pick<Plan, "patch" | "pools">): Vec3 {
   return window;
 }
 
+/** What of a plan decides the values. */
+type PlanPart = Pick<Plan, "patch" | "pools" | "dimensions" | "batch">;
+
 const adam = { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
 
 /** The values of a preset for a plan (DESIGN section 8). */
-export function presetSettings(name: PresetName, plan: Pick<Plan, "patch" | "pools" | "dimensions">): TrainSettings {
+export function presetSettings(name: PresetName, plan: PlanPart): TrainSettings {
   if (name === "paper") {
     return {
       preset: "paper",
@@ -81,7 +90,7 @@ export function presetSettings(name: PresetName, plan: Pick<Plan, "patch" | "poo
     learningRate: 1e-2,
     schedule: "cosine",
     warmup: 0.05,
-    batch: 2,
+    batch: plan.batch,
     window: windowOf(plan),
     augment: "light",
     loss: { dice: 1, crossEntropy: 1, eps: 1e-5, includeBackground: false },
@@ -93,14 +102,27 @@ export function presetSettings(name: PresetName, plan: Pick<Plan, "patch" | "poo
   };
 }
 
+/** Values put over a preset; text is read as on the command line. Undefined is not stated. */
+export interface GivenSettings extends Partial<Omit<TrainSettings, "preset" | "window" | "loss" | "optimiser">> {
+  window?: Vec3 | string;
+  loss?: LossSpec | string;
+  optimiser?: OptimiserSpec | string;
+  /** Of an optimiser named as text, or of the preset's. */
+  weightDecay?: number;
+}
+
 /** A preset with the values that were given put over it, checked. */
-export function resolveSettings(
-  name: PresetName,
-  given: Partial<TrainSettings>,
-  plan: Pick<Plan, "patch" | "pools" | "dimensions">,
-): TrainSettings {
-  const stated = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  const settings: TrainSettings = { ...presetSettings(name, plan), ...stated };
+export function resolveSettings(name: PresetName, given: GivenSettings, plan: PlanPart): TrainSettings {
+  const base = presetSettings(name, plan);
+  const { window, loss, optimiser = base.optimiser.kind, weightDecay, ...plain } = given;
+  const stated = Object.fromEntries(Object.entries(plain).filter(([, value]) => value !== undefined));
+  const settings: TrainSettings = { ...base, ...stated };
+  if (window !== undefined) settings.window = typeof window === "string" ? parseWindow(window, plan.dimensions) : window;
+  if (loss !== undefined) settings.loss = typeof loss === "string" ? parseLoss(loss, base.loss) : loss;
+  if (typeof optimiser !== "string") settings.optimiser = optimiser;
+  else if (given.optimiser !== undefined || weightDecay !== undefined) {
+    settings.optimiser = parseOptimiser(optimiser, weightDecay);
+  }
   const range = (option: string, value: number, low: number, high: number): void => {
     if (!(value >= low && value <= high)) {
       fail(`Expected --${option} to be a number from ${low} to ${high}, but got ${value}.`);
@@ -115,7 +137,7 @@ export function resolveSettings(
   range("seed", settings.seed, 0, 2 ** 31 - 1);
   if (!Number.isInteger(settings.batch)) fail(`Expected --batch to be a whole number, but got ${settings.batch}.`);
   if (!Number.isInteger(settings.seed)) fail(`Expected --seed to be a whole number, but got ${settings.seed}.`);
-  const divisor = divisorOf(plan);
+  const divisor = poolFactors(plan.pools);
   settings.window.forEach((n, axis) => {
     if (Number.isInteger(n) && n > 0 && n % divisor[axis] === 0) return;
     const near = Math.max(1, Math.round(n / divisor[axis])) * divisor[axis];

@@ -1,0 +1,158 @@
+import { existsSync, readFileSync } from "node:fs";
+import { access, constants, mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { NetSpec } from "../net/spec.ts";
+import { fail } from "../util/errors.ts";
+import { explainFileError, readJson, writeFileAtomic } from "../util/files.ts";
+import type { Budget, CheckPlan } from "./budget.ts";
+import type { TrainSettings } from "./presets.ts";
+
+/** What one set of weights reached. */
+export interface RunScore {
+  /** Steps done when the weights were taken. */
+  step: number;
+  /** Mean validation Dice over foreground classes, and per class; null without validation cases. */
+  meanDice: number | null;
+  dice: number[] | null;
+}
+
+/** run.json: what a run was told, and what came of it. */
+export interface RunFile {
+  version: 1;
+  /** Of the lunet that started the run. */
+  lunet: string;
+  /** ISO 8601; kept when the run is resumed. */
+  started: string;
+  /** Where the data lay, to find it again on resume. */
+  data: { path?: string; images?: string; labels?: string; name: string };
+  /** As it was asked for, e.g. "lean:8". */
+  netName: string;
+  net: NetSpec;
+  parameters: number;
+  /** null: all cases train. */
+  fold: number | null;
+  engine: "wasm" | "reference";
+  settings: TrainSettings;
+  budget: Budget;
+  /** Fixed once, at the start. */
+  steps: number;
+  epochSteps: number;
+  checks: CheckPlan;
+  /** Measured once to turn minutes into steps. */
+  calibration: { stepSeconds: number; caseSeconds: number } | null;
+  trainingCases: string[];
+  validationCases: string[];
+  state: "running" | "interrupted" | "finished" | "stopped at the time limit";
+  result: { best: RunScore; last: RunScore } | null;
+}
+
+export interface RunPaths {
+  folder: string;
+  run: string;
+  plan: string;
+  log: string;
+  chart: string;
+  checkpoint: string;
+  best: string;
+  last: string;
+}
+
+export function runPaths(folder: string): RunPaths {
+  return {
+    folder,
+    run: join(folder, "run.json"),
+    plan: join(folder, "plan.json"),
+    log: join(folder, "log.jsonl"),
+    chart: join(folder, "progress.svg"),
+    checkpoint: join(folder, "checkpoint.safetensors"),
+    best: join(folder, "model.safetensors"),
+    last: join(folder, "model-last.safetensors"),
+  };
+}
+
+/**
+ * Makes the folder ready. Returns the run to resume, or null for a new one. Throws UserError when the folder holds a run and
+ * neither `resume` nor `force` is given, when there is none to resume, or when nothing may be written there.
+ */
+export async function openRunFolder(paths: RunPaths, mode: { resume?: boolean; force?: boolean }): Promise<RunFile | null> {
+  const { folder } = paths;
+  const holdsRun = existsSync(paths.run);
+  if (mode.resume && mode.force) fail("Expected --resume or --force, but got both: go on with a run, or replace it.");
+  if (mode.resume && !holdsRun) {
+    fail(`Expected a run to resume in ${folder}, but there is no run.json; leave out --resume to start one.`);
+  }
+  if (holdsRun && !mode.resume && !mode.force) {
+    fail(`${folder} already holds a run; add --resume to go on with it, --force to replace it, or choose another --out.`);
+  }
+  try {
+    await mkdir(folder, { recursive: true });
+    await access(folder, constants.W_OK);
+    if (mode.force) {
+      // run.json goes first, so that a kill in between leaves no half run that looks whole.
+      const { folder: _, run, ...rest } = paths;
+      for (const path of [run, ...Object.values(rest)]) await rm(path, { force: true });
+    }
+  } catch (error) {
+    throw explainFileError(error, folder) ?? error;
+  }
+  return mode.resume ? readRunFile(paths.run) : null;
+}
+
+export async function readRunFile(path: string): Promise<RunFile> {
+  const value = (await readJson(path)) as Partial<RunFile> | null;
+  if (value?.version !== 1 || !value.settings || !value.steps) {
+    fail(`Expected ${path} to be the record of a run, version 1, but it is not; train again with --force.`);
+  }
+  return value as RunFile;
+}
+
+export async function writeRunFile(path: string, run: RunFile): Promise<void> {
+  await writeFileAtomic(path, `${JSON.stringify(run, null, 2)}\n`);
+}
+
+/** Option of the command line for each key that a resumed run must not change. */
+const optionNames: Record<string, string> = {
+  learningRate: "--lr",
+  window: "--patch",
+  warmup: "--warmup",
+  netName: "--net",
+  optimiser: "--optimiser or --weight-decay",
+};
+
+/**
+ * Throws UserError when something stated now differs from what the run was started with, naming the option. Keys with the
+ * value undefined were not stated.
+ */
+export function checkSameSettings(stated: Record<string, unknown>, run: RunFile): void {
+  const before: Record<string, unknown> = {
+    ...run.settings,
+    netName: run.netName,
+    fold: run.fold,
+    engine: run.engine,
+    ...run.budget,
+  };
+  for (const [key, value] of Object.entries(stated)) {
+    // A run that was planned in minutes is the same run when it is asked for by its number of steps.
+    const old = key === "steps" ? run.steps : before[key];
+    if (value === undefined || JSON.stringify(value) === JSON.stringify(old)) continue;
+    const words = (v: unknown): string => (typeof v === "string" ? v : v === undefined ? "not set" : JSON.stringify(v));
+    fail(
+      `The run was started with another ${optionNames[key] ?? `--${key}`} (${words(old)}) than asked for now (${words(value)}); ` +
+        `resume without this option, or start a new run with another --out.`,
+    );
+  }
+}
+
+/** The version of this package. */
+export function lunetVersion(): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+/** Now, or SOURCE_DATE_EPOCH (reproducible-builds.org: seconds since 1970) where it is set, as ISO 8601. */
+export function startTime(environment: Record<string, string | undefined> = process.env): string {
+  const fixed = environment.SOURCE_DATE_EPOCH;
+  if (fixed === undefined) return new Date().toISOString();
+  if (!/^\d{1,12}$/.test(fixed)) fail(`Expected SOURCE_DATE_EPOCH to be seconds since 1970, but it is "${fixed}".`);
+  return new Date(Number(fixed) * 1000).toISOString();
+}
