@@ -17,14 +17,15 @@ interface InfoOptions {
   json?: boolean;
 }
 
-const whole = (text: string): number => {
+/** A whole number of 1 or more. */
+export const parseCount = (text: string): number => {
   if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError("Expected a whole number of 1 or more.");
   return Number(text);
 };
 
 /** `64x64x64` as D, H, W; `256x256` is a slice (D = 1). */
 export function parseShape(text: string): Vec3 {
-  const sizes = text.split("x").map(whole);
+  const sizes = text.split("x").map(parseCount);
   if (sizes.length === 2) return [1, sizes[0], sizes[1]];
   if (sizes.length !== 3) throw new InvalidArgumentError("Expected DxHxW such as 64x64x64, or HxW for 2D.");
   return [sizes[0], sizes[1], sizes[2]];
@@ -33,11 +34,11 @@ export function parseShape(text: string): Vec3 {
 export const infoCommand = new Command("info")
   .description("Show the layers of a net or of a trained model: parameters, work, memory, receptive field.")
   .argument("<net-or-model>", "a net such as lean:8 or unet:4, a model file, or a run folder")
-  .addOption(new Option("--levels <n>", "resolution levels, bottleneck counted").default(5).argParser(whole))
-  .addOption(new Option("--convs <n>", "convolutions a block").default(2).argParser(whole))
-  .addOption(new Option("--channels <n>", "channels of the input").default(1).argParser(whole))
-  .addOption(new Option("--classes <n>", "classes of the output, background counted").default(2).argParser(whole))
-  .addOption(new Option("--batch <n>", "patches at once").default(1).argParser(whole))
+  .addOption(new Option("--levels <n>", "resolution levels, bottleneck counted").default(5).argParser(parseCount))
+  .addOption(new Option("--convs <n>", "convolutions a block").default(2).argParser(parseCount))
+  .addOption(new Option("--channels <n>", "channels of the input").default(1).argParser(parseCount))
+  .addOption(new Option("--classes <n>", "classes of the output, background counted").default(2).argParser(parseCount))
+  .addOption(new Option("--batch <n>", "patches at once").default(1).argParser(parseCount))
   .addOption(
     new Option(
       "--patch <shape>",
