@@ -1,0 +1,124 @@
+import { describe, expect, test } from "vitest";
+import { accumulateVoxel, addSums, createSums, type LossSums, logitGradient, lossFromSums } from "./loss.ts";
+import type { LossSpec } from "./types.ts";
+
+const ln = Math.log;
+const plain: LossSpec = { eps: 0, includeBackground: true };
+
+/** Sums over voxels given as [logits, truth]. */
+function sumsOf(kind: "softmax" | "sigmoid", voxels: [number[], number][], gamma = 0): LossSums {
+  const sums = createSums(voxels[0][0].length);
+  const p = new Float64Array(voxels[0][0].length);
+  for (const [logits, truth] of voxels) accumulateVoxel(kind, logits, truth, gamma, p, sums);
+  return sums;
+}
+
+describe("softmax by hand", () => {
+  // Probabilities (1/4, 3/4), truth 1; (1/2, 1/2), truth 0.
+  const sums = sumsOf(
+    "softmax",
+    [
+      [[0, ln(3)], 1],
+      [[5, 5], 0],
+    ],
+    2,
+  );
+  const loss = (spec: Partial<LossSpec>): number => lossFromSums({ ...plain, ...spec }, "softmax", sums).loss;
+  test("sums", () => {
+    expect([...sums.g, sums.voxels]).toEqual([1, 1, 2]);
+    for (const [found, value] of [
+      [sums.p[0], 0.75],
+      [sums.p[1], 1.25],
+      [sums.pg[0], 0.5],
+      [sums.pg[1], 0.75],
+      [sums.crossEntropy[0], ln(2)],
+      [sums.crossEntropy[1], ln(4 / 3)],
+      [sums.focal[0], ln(2) / 4],
+      [sums.focal[1], ln(4 / 3) / 16],
+    ]) {
+      expect(found).toBeCloseTo(value, 14);
+    }
+  });
+  test("each term", () => {
+    const dice = [1 / 1.75, 1.5 / 2.25];
+    expect(lossFromSums(plain, "softmax", sums).dice).toEqual(dice.map((d) => expect.closeTo(d, 14)));
+    expect(loss({ dice: 1 })).toBeCloseTo(1 - (dice[0] + dice[1]) / 2, 14);
+    expect(loss({ dice: 1, includeBackground: false })).toBeCloseTo(1 - dice[1], 14);
+    expect(loss({ dice: 2, eps: 1, includeBackground: false })).toBeCloseTo(2 * (1 - 2.5 / 3.25), 14);
+    expect(loss({ crossEntropy: 1 })).toBeCloseTo((ln(2) + ln(4 / 3)) / 2, 14);
+    expect(loss({ crossEntropy: 1, classWeights: [3, 1] })).toBeCloseTo((3 * ln(2) + ln(4 / 3)) / 2, 14);
+    expect(loss({ focal: { weight: 2, gamma: 2 } })).toBeCloseTo(ln(2) / 4 + ln(4 / 3) / 16, 14);
+    // Class 1: 0.75 / (0.75 + 0.2 * 0.5 + 0.8 * 0.25).
+    expect(loss({ tversky: { weight: 1, alpha: 0.2, beta: 0.8 }, includeBackground: false })).toBeCloseTo(
+      1 - 0.75 / 1.05,
+      14,
+    );
+    // Tversky with both 1/2 is Dice.
+    expect(loss({ tversky: { weight: 1, alpha: 0.5, beta: 0.5 } })).toBeCloseTo(loss({ dice: 1 }), 14);
+  });
+});
+
+test("sigmoid by hand: regions overlap, background flag ignored", () => {
+  // Region probabilities (3/4, 1/2) and (1/4, 1/2); masks 0b11 and 0b10.
+  const sums = sumsOf(
+    "sigmoid",
+    [
+      [[ln(3), 0], 3],
+      [[-ln(3), 0], 2],
+    ],
+    1,
+  );
+  const loss = (spec: Partial<LossSpec>): number =>
+    lossFromSums({ ...plain, includeBackground: false, ...spec }, "sigmoid", sums).loss;
+  expect([...sums.g]).toEqual([1, 2]);
+  expect(loss({ dice: 1 })).toBeCloseTo(1 - (1.5 / 2 + 2 / 3) / 2, 14);
+  expect(loss({ crossEntropy: 1 })).toBeCloseTo((2 * ln(4 / 3) + 2 * ln(2)) / 4, 14);
+  expect(loss({ focal: { weight: 1, gamma: 1 } })).toBeCloseTo((2 * ln(4 / 3) * 0.25 + 2 * ln(2) * 0.5) / 4, 14);
+});
+
+test("slabs add up", () => {
+  const voxels: [number[], number][] = [
+    [[1, 2, 0], 0],
+    [[0, -1, 3], 2],
+    [[0.5, 0, 0], 1],
+  ];
+  const total = sumsOf("softmax", voxels.slice(0, 1), 2);
+  addSums(total, sumsOf("softmax", voxels.slice(1), 2));
+  const whole = sumsOf("softmax", voxels, 2);
+  expect(total.voxels).toBe(3);
+  for (const key of ["p", "g", "pg", "crossEntropy", "focal"] as const) {
+    expect([...total[key]]).toEqual([...whole[key]].map((value) => expect.closeTo(value, 14)));
+  }
+});
+
+test.each(["softmax", "sigmoid"] as const)("%s: extreme logits stay finite", (kind) => {
+  const spec: LossSpec = {
+    dice: 1,
+    crossEntropy: 1,
+    focal: { weight: 1, gamma: 0.5 },
+    eps: 1e-5,
+    includeBackground: true,
+  };
+  const voxels: [number[], number][] = [
+    [[1000, -1000], 0],
+    [[1000, -1000], 1],
+    [[-1000, 1000], 2 - Number(kind === "softmax")],
+  ];
+  const sums = sumsOf(kind, voxels, 0.5);
+  const { loss, coefficients } = lossFromSums(spec, kind, sums);
+  expect(Number.isFinite(loss)).toBe(true);
+  for (const [logits, truth] of voxels) {
+    const p = new Float64Array(2);
+    accumulateVoxel(kind, logits, truth, 0.5, p, createSums(2));
+    const gradient = new Float64Array(2);
+    logitGradient(kind, coefficients, p, truth, gradient);
+    expect(gradient.every(Number.isFinite)).toBe(true);
+  }
+  // A wrong voxel at logit distance 2000 costs that much in cross-entropy.
+  if (kind === "softmax") expect(sums.crossEntropy[1]).toBeCloseTo(2000, 9);
+});
+
+test("a class or region the net does not have is an error in words", () => {
+  expect(() => sumsOf("softmax", [[[0, 0], 2]])).toThrow("Expected target classes 0 to 1, but a voxel has class 2.");
+  expect(() => sumsOf("sigmoid", [[[0, 0], 4]])).toThrow("Expected target masks of 2 regions, but a voxel has mask 4.");
+});
