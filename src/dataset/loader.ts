@@ -1,0 +1,55 @@
+import type { Batch } from "../engine/types.ts";
+import { fail } from "../util/errors.ts";
+import { random } from "../util/random.ts";
+import { type Vec3, voxelCount } from "../volume/volume.ts";
+import { type AugmentLevel, augmentPatch } from "./augment.ts";
+import { patchStart } from "./sample.ts";
+import type { Plan, PreparedCase } from "./types.ts";
+
+export interface BatchOptions {
+  seed: number;
+  /** Number of the training step, from 0. */
+  step: number;
+  /** Default: the plan's. */
+  batch?: number;
+  augment?: AugmentLevel;
+  /** Default: the plan's. */
+  patch?: Vec3;
+}
+
+// First keys of the random streams, so that case order and patches never share one.
+const orderStream = 1;
+const patchStream = 2;
+
+/**
+ * The batch of one training step, fully determined by (cases, plan, options): input [N, C, ...patch], target class indices
+ * [N, ...patch]. Cases come in a new random order each epoch, every case once; exactly every third patch is centred on
+ * foreground (nnU-Net's oversampling of 1/3). No state is kept between steps, so training resumes anywhere.
+ */
+export function makeBatch(cases: readonly PreparedCase[], plan: Plan, options: BatchOptions): Batch {
+  const { seed, step, batch = plan.batch, augment = "none", patch = plan.patch } = options;
+  if (cases.length === 0) fail("Expected at least one training case, but the list is empty; check the fold.");
+  const voxels = voxelCount(patch);
+  const channels = plan.channels.length;
+  const input = new Float32Array(batch * channels * voxels);
+  const target = new Uint8Array(batch * voxels);
+  for (let i = 0; i < batch; i++) {
+    const position = step * batch + i;
+    const prepared = cases[caseAt(cases.length, seed, position)];
+    const stream = random(seed, patchStream, position);
+    const start = patchStart(prepared, patch, stream, position % 3 === 0);
+    augmentPatch(prepared, plan, patch, start, stream, augment, {
+      image: input.subarray(i * channels * voxels, (i + 1) * channels * voxels),
+      label: target.subarray(i * voxels, (i + 1) * voxels),
+      shape: patch,
+    });
+  }
+  return { input, target };
+}
+
+/** Index of the case at a position of the endless sequence of epochs, each a random order of all cases. */
+export function caseAt(count: number, seed: number, position: number): number {
+  const epoch = Math.floor(position / count);
+  const order = random(seed, orderStream, epoch).shuffle(Array.from({ length: count }, (_, i) => i));
+  return order[position % count];
+}

@@ -1,0 +1,137 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { random } from "../util/random.ts";
+import { axisCodes, reorient } from "../volume/orientation.ts";
+import type { Vec3, Volume } from "../volume/volume.ts";
+import { chooseCrop } from "./crop.ts";
+import { normalise } from "./normalise.ts";
+import { prepareCase, restoreGrid } from "./preprocess.ts";
+import { planOf } from "./testing.ts";
+
+const where = () => "here";
+const unit = (): Float64Array => Float64Array.of(1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1);
+const labels = [0, 1, 255].map((value) => ({ value, name: `label ${value}` }));
+const plan = planOf({ labels, channels: [{ name: "MRI", normalisation: { kind: "scale", divisor: 1 } }] });
+
+function oneHot(classes: Uint8Array, K: number): Float32Array {
+  const scores = new Float32Array(K * classes.length);
+  for (let i = 0; i < classes.length; i++) scores[classes[i] * classes.length + i] = 1;
+  return scores;
+}
+
+describe("normalise", () => {
+  test("z-score clips to the volume's percentiles, then has mean 0 and sd 1", () => {
+    const x = Float32Array.of(0, 1, 2, 3, 1000);
+    // Percentiles 0 and 75 are 0 and 3: 0 1 2 3 3 has mean 1.8, sd sqrt(1.36).
+    const z = normalise(x, { kind: "zscore", percentiles: [0, 75] }, where);
+    for (const [i, v] of [0, 1, 2, 3, 3].entries()) expect(z[i]).toBeCloseTo((v - 1.8) / Math.sqrt(1.36), 5);
+    expect(x[4]).toBe(1000);
+  });
+
+  test("ct uses the set's numbers, scale divides, a constant volume becomes zeros", () => {
+    const ct = { kind: "ct", low: -100, high: 300, mean: 100, sd: 50 } as const;
+    expect([...normalise(Int16Array.of(-1000, 150, 900), ct, where)]).toEqual([-4, 1, 4]);
+    expect([...normalise(Uint8Array.of(0, 51, 255), { kind: "scale", divisor: 255 }, where)][2]).toBe(1);
+    expect([...normalise(Uint8Array.of(7, 7), { kind: "zscore", percentiles: null }, where)]).toEqual([0, 0]);
+    expect(() => normalise(Float32Array.of(1, Number.NaN), ct, where)).toThrow(/finite voxels in here, but found NaN/);
+  });
+});
+
+test("the crop is the non-zero box of all channels, where it saves a quarter", () => {
+  const volume = (at: number[], shape: Vec3 = [2, 3, 4]): Volume => {
+    const data = new Float32Array(24);
+    for (const i of at) data[i] = 5;
+    return { data, shape, affine: unit() };
+  };
+  expect(chooseCrop([volume([5]), volume([18])])).toEqual({ start: [0, 1, 1], shape: [2, 1, 2] });
+  expect(chooseCrop([volume([0, 23])])).toEqual({ start: [0, 0, 0], shape: [2, 3, 4] });
+  // Box of 2 x 3 x 3 = 18 of 24 voxels saves exactly a quarter.
+  expect(chooseCrop([volume([0, 22])]).shape).toEqual([2, 3, 3]);
+  expect(chooseCrop([volume([])]).shape).toEqual([2, 3, 4]);
+});
+
+describe("prepareCase and restoreGrid", () => {
+  const codes = ["RAS", "LPS", "PSR", "LAS", "SAR", "IPL", "ARI"];
+  const arbitrary = fc.record({
+    shape: fc.tuple(fc.integer({ min: 1, max: 6 }), fc.integer({ min: 1, max: 6 }), fc.integer({ min: 1, max: 6 })),
+    code: fc.constantFrom(...codes),
+    seed: fc.nat(),
+    padded: fc.boolean(),
+  });
+
+  test("without resampling the label comes back exactly, on odd orientations, cropped or not", () => {
+    let crops = 0;
+    fc.assert(
+      fc.property(arbitrary, ({ shape, code, seed, padded }) => {
+        const r = random(seed);
+        const [D, H, W] = shape as Vec3;
+        const data = new Float32Array(D * H * W);
+        const values = new Uint8Array(D * H * W);
+        for (let i = 0; i < data.length; i++) {
+          const w = i % W;
+          // Left half zero: a crop that must not lose anything.
+          if (padded && w < W / 2) continue;
+          data[i] = 1 + r.next();
+          values[i] = labels[r.int(3)].value;
+        }
+        const canonical: Volume<Float32Array> = { data, shape: [D, H, W], affine: unit() };
+        canonical.affine[3] = 12.5;
+        const image = reorient(canonical, code);
+        const label = reorient({ ...canonical, data: values }, code);
+        expect(axisCodes(image.affine)).toBe(code);
+        const prepared = prepareCase([image], label, plan, "a");
+        if (prepared.shape.join() !== shape.join()) crops++;
+        const restored = restoreGrid(oneHot(prepared.label!, 3), prepared, plan);
+        expect(restored.data).toEqual(label.data);
+        expect(restored.shape).toEqual(image.shape);
+        expect(restored.affine).toEqual(image.affine);
+      }),
+    );
+    expect(crops).toBeGreaterThan(5);
+  });
+
+  test("a file stored in another orientation gives the same prepared case", () => {
+    const canonical: Volume = {
+      data: Float32Array.from({ length: 24 }, (_, i) => i + 1),
+      shape: [2, 3, 4],
+      affine: unit(),
+    };
+    const expected = prepareCase([canonical], undefined, plan, "a").image;
+    for (const code of codes)
+      expect(prepareCase([reorient(canonical, code)], undefined, plan, "a").image).toEqual(expected);
+  });
+
+  test("coarser files are resampled to the plan's spacing and predictions return to their grid", () => {
+    const affine = unit();
+    affine[0] = 2; // W: 2 mm
+    const image: Volume = { data: Float32Array.of(1, 1, 1, 1, 5, 5, 5, 5), shape: [1, 1, 8], affine };
+    const label: Volume = { data: Uint8Array.of(0, 0, 0, 0, 255, 255, 255, 255), shape: [1, 1, 8], affine };
+    const prepared = prepareCase([image], label, plan, "a");
+    expect(prepared.shape).toEqual([1, 1, 16]);
+    expect([...prepared.label!]).toEqual([...new Array(8).fill(0), ...new Array(8).fill(2)]);
+    expect([...prepared.image.subarray(6, 10)]).toEqual([1, 2, 4, 5]);
+    expect([...restoreGrid(oneHot(prepared.label!, 3), prepared, plan).data]).toEqual([...label.data]);
+    // 0.5 % off is no reason to resample.
+    affine[0] = 1.005;
+    expect(prepareCase([image], label, plan, "a").shape).toEqual([1, 1, 8]);
+  });
+
+  test("clear errors", () => {
+    const image: Volume = { data: new Float32Array(8).fill(1), shape: [2, 2, 2], affine: unit() };
+    const label = (data: Volume["data"], shape: Vec3 = [2, 2, 2]): Volume => ({ data, shape, affine: unit() });
+    expect(() => prepareCase([image, image], undefined, plan, "a")).toThrow(/1 channels \(MRI\) for case a, but got 2/);
+    expect(() => prepareCase([image], label(new Uint8Array(12), [2, 2, 3]), plan, "a")).toThrow(
+      /\[2, 2, 2\].*is \[2, 2, 3\]/,
+    );
+    expect(() => prepareCase([image], label(new Uint8Array(8).fill(4)), plan, "a")).toThrow(
+      /values 0, 1, 255 in case a, but found 4/,
+    );
+    expect(() => prepareCase([image], label(new Float32Array(8).fill(0.5)), plan, "a")).toThrow(/found 0.5/);
+    expect(() => prepareCase([image], reorient(label(new Uint8Array(8)), "LPS"), plan, "a")).toThrow(
+      /axes RAS, but it has LPS/,
+    );
+    expect(() => restoreGrid(new Float32Array(16), prepareCase([image], undefined, plan, "a"), plan)).toThrow(
+      /3 classes.*got 2 classes/,
+    );
+  });
+});

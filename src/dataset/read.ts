@@ -1,0 +1,177 @@
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import { fail } from "../util/errors.ts";
+import { readVolume, scanExtension } from "../volume/files.ts";
+import { type ListedCase, parseDatasetJson, parseSplits } from "./datasetJson.ts";
+import { channelSuffix, findCases, listSome, stemOf } from "./layout.ts";
+import type { Dataset, DatasetCase, Fold, LabelInfo } from "./types.ts";
+
+export interface ReadOptions {
+  /** Plain folders instead of a dataset.json: one of images, one of label maps with the same names. */
+  images?: string;
+  labels?: string;
+  name?: string;
+  /** Keep cases with missing files instead of throwing (verify reports them one by one). Default false. */
+  allowIncomplete?: boolean;
+}
+
+const howToCall =
+  "give a folder with dataset.json (nnU-Net raw or MSD layout), or plain folders with --images DIR --labels DIR";
+
+/**
+ * Reads a data set's description (no voxels, except to discover the label values of plain folders).
+ * `path`: a folder with dataset.json in MSD's or nnU-Net's dialect; or undefined with `options.images` and `options.labels`.
+ * Throws UserError for a missing or empty folder, bad JSON (key named), a case without label, a label without image.
+ */
+export async function readDataset(path: string | undefined, options: ReadOptions = {}): Promise<Dataset> {
+  if (options.images || options.labels) return readPlain(options);
+  if (!path) fail(`Expected a data set, but no path was given; ${howToCall}.`);
+  const root = resolve(path);
+  if (!existsSync(root)) fail(`Expected a data set at ${path}, but there is no such folder; ${howToCall}.`);
+  const jsonPath = join(root, "dataset.json");
+  if (!existsSync(jsonPath)) fail(`Expected dataset.json in ${path}, but there is none; ${howToCall}.`);
+  const json = parseDatasetJson(await readFile(jsonPath, "utf8"), jsonPath);
+  const { allowIncomplete = false } = options;
+  const common = { ending: json.ending, channels: json.channels.length, allowIncomplete };
+  const training = json.training
+    ? resolveListed(json.training, root, json.channels.length, true)
+    : await findCases({ images: join(root, "imagesTr"), labels: join(root, "labelsTr"), ...common });
+  if (training.length === 0)
+    fail(`Expected training cases in ${jsonPath}, but the list is empty; add cases at key "training".`);
+  let test: DatasetCase[] = [];
+  if (json.test?.length) {
+    test = resolveListed(json.test, root, json.channels.length, false);
+  } else if (existsSync(join(root, "imagesTs"))) {
+    test = await findCases({ images: join(root, "imagesTs"), ...common });
+  }
+  for (const entry of test) entry.label ??= testLabel(root, entry);
+  checkIds(training, jsonPath);
+  if (!allowIncomplete) checkComplete(training, test, json.channels, jsonPath);
+  const splits = await readSplits(root, training);
+  return {
+    name: options.name ?? json.name ?? basename(root),
+    root,
+    channels: json.channels,
+    labels: json.labels,
+    training,
+    test,
+    ...(splits ? { splits } : {}),
+  };
+}
+
+/** Cases as dataset.json lists them. nnU-Net v1 lists `x.nii.gz` where the files are `x_0000.nii.gz`: both are tried. */
+function resolveListed(items: ListedCase[], root: string, channels: number, needLabel: boolean): DatasetCase[] {
+  return items.map((item) => {
+    const images = item.images.flatMap((image) => {
+      const path = resolve(root, image);
+      const ending = scanExtension(path) ?? "";
+      const withSuffix = Array.from(
+        { length: channels },
+        (_, c) => `${path.slice(0, path.length - ending.length)}_${String(c).padStart(4, "0")}${ending}`,
+      );
+      return !existsSync(path) && existsSync(withSuffix[0]) ? withSuffix : [path];
+    });
+    const stem = stemOf(item.images[0] ?? item.label ?? "");
+    const suffixed = channelSuffix(stem);
+    // The label's name is the case id; without one a `_0000` on the first of several files is a channel number.
+    const id = item.id ?? (item.label ? stemOf(item.label) : images.length > 1 && suffixed ? suffixed.id : stem);
+    const label =
+      item.label ?? (needLabel ? join("labelsTr", `${id}${scanExtension(item.images[0] ?? "") ?? ""}`) : undefined);
+    return { id, images, ...(label ? { label: resolve(root, label) } : {}) };
+  });
+}
+
+function testLabel(root: string, entry: DatasetCase): string | undefined {
+  const path = join(root, "labelsTs", `${entry.id}${scanExtension(entry.images[0])}`);
+  return existsSync(path) ? path : undefined;
+}
+
+function checkIds(cases: DatasetCase[], where: string): void {
+  const seen = new Set<string>();
+  for (const { id } of cases) {
+    if (seen.has(id)) fail(`Expected every case once in ${where}, but "${id}" comes twice; remove one.`);
+    seen.add(id);
+  }
+}
+
+function checkComplete(training: DatasetCase[], test: DatasetCase[], channels: string[], where: string): void {
+  for (const [what, paths] of [
+    ["image", [...training, ...test].flatMap((entry) => entry.images)],
+    ["label", training.map((entry) => entry.label ?? "")],
+  ] as const) {
+    const missing = paths.filter((path) => !existsSync(path));
+    if (missing.length > 0) {
+      fail(
+        `Expected the ${what} files that ${where} lists, but ${missing.length} are missing (${listSome(missing)}); add them or take them off the list.`,
+      );
+    }
+  }
+  // One file may hold all channels (MSD's 4D images); any other number is a mistake.
+  const odd = [...training, ...test].find(({ images }) => images.length !== 1 && images.length !== channels.length);
+  if (odd) {
+    fail(
+      `Expected ${channels.length} image files (${channels.join(", ")}) for case ${odd.id}, but found ${odd.images.length}; add the missing channel or mend ${where}.`,
+    );
+  }
+}
+
+async function readSplits(root: string, training: DatasetCase[]): Promise<Fold[] | undefined> {
+  const ids = new Set(training.map((entry) => entry.id));
+  for (const name of ["splits.json", "splits_final.json"]) {
+    const path = join(root, name);
+    if (existsSync(path)) return parseSplits(await readFile(path, "utf8"), path, ids);
+  }
+  return undefined;
+}
+
+async function readPlain(options: ReadOptions): Promise<Dataset> {
+  if (!options.images || !options.labels) {
+    fail(
+      `Expected both --images and --labels, but only --${options.images ? "images" : "labels"} was given; ${howToCall}.`,
+    );
+  }
+  const { allowIncomplete } = options;
+  const training = await findCases({ images: options.images, labels: options.labels, allowIncomplete });
+  const channels = Math.max(...training.map((entry) => entry.images.length));
+  const odd = training.find((entry) => entry.images.length !== channels);
+  if (odd && !allowIncomplete) {
+    fail(
+      `Expected ${channels} image files for every case in ${options.images}, but ${odd.id} has ${odd.images.length}; add the missing channels.`,
+    );
+  }
+  const root = resolve(options.images);
+  return {
+    name: options.name ?? basename(root),
+    root,
+    channels: Array.from({ length: channels }, (_, c) => `channel ${c}`),
+    labels: await discoverLabels(training),
+    training,
+    test: [],
+  };
+}
+
+/** The label values present in the files of plain folders, background always among them. */
+async function discoverLabels(cases: DatasetCase[]): Promise<LabelInfo[]> {
+  const values = new Set<number>([0]);
+  for (const { label } of cases) {
+    if (!label || !existsSync(label)) continue;
+    const { data } = await readVolume(label);
+    let last = 0;
+    for (let i = 0; i < data.length; i++) {
+      if (data[i] === last) continue;
+      last = data[i];
+      values.add(last);
+      if (!Number.isInteger(last) || last < 0 || last > 255) {
+        fail(
+          `Expected whole label values from 0 to 255 in ${label}, but found ${last}; is this folder the one with label maps?`,
+        );
+      }
+    }
+  }
+  if (values.size < 2)
+    fail("Expected at least one label besides 0 in the label files, but all are empty; check --labels.");
+  return [...values]
+    .sort((a, b) => a - b)
+    .map((value) => ({ value, name: value === 0 ? "background" : `label ${value}` }));
+}
