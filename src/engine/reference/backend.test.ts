@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { conformanceCases } from "../conformance.ts";
+import { conformanceCases } from "../conformance-cases.ts";
 import type { TensorMap } from "../types.ts";
 import { createReferenceBackend } from "./backend.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { random } from "../../util/random.ts";
-import { conformanceCases, conformanceLosses, randomBatch, randomParams, smallGraph } from "../conformance.ts";
+import { conformanceCases, conformanceLosses, randomBatch, randomParams, smallGraph } from "../conformance-cases.ts";
 import type { Graph } from "../graph.ts";
 import { gradientError, normals } from "./finite-differences.ts";
 import { forward, lossAndGradients, lossOfLogits, type Values } from "./program.ts";
