@@ -3,7 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ParamInfo } from "../engine/graph.ts";
-import { type Checkpoint, checkpointFromBytes, checkpointToBytes, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+import {
+  type Checkpoint,
+  checkpointFromBytes,
+  checkpointToBytes,
+  readCheckpoint,
+  writeCheckpoint,
+} from "./checkpoint.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -49,6 +55,8 @@ describe("checkpoint", () => {
 
   it("refuses another file in words", () => {
     const bytes = checkpointToBytes(make(1), params);
-    expect(() => checkpointFromBytes(bytes.subarray(0, bytes.length - 3), "c.safetensors")).toThrow("c.safetensors is cut short");
+    expect(() => checkpointFromBytes(bytes.subarray(0, bytes.length - 3), "c.safetensors")).toThrow(
+      "c.safetensors is cut short",
+    );
   });
 });

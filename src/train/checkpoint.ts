@@ -59,7 +59,8 @@ export function checkpointToBytes(checkpoint: Checkpoint, params: readonly Param
 /** Reads what {@link checkpointToBytes} wrote; `name` is used in messages. */
 export function checkpointFromBytes(bytes: Uint8Array, name: string): Checkpoint {
   const file = readSafetensors(bytes, name);
-  const text = file.metadata.checkpoint ?? fail(`Expected a checkpoint of a run, but ${name} is another safetensors file.`);
+  const text =
+    file.metadata.checkpoint ?? fail(`Expected a checkpoint of a run, but ${name} is another safetensors file.`);
   const numbers = JSON.parse(text);
   if (numbers.version !== version) {
     fail(

@@ -39,7 +39,7 @@ describe("loader", () => {
   const data = { cases: cases.map(shareCase), plan, options: { seed: 5, batch: 2, augment: "full" as const } };
 
   it("makes the same batches ahead in a worker as on the spot, also after a jump back", async () => {
-    loader = createWorkerLoader(data, 6);
+    loader = createWorkerLoader(data);
     const direct = createDirectLoader({ ...data, cases });
     for (const step of [0, 1, 2, 0, 1, 2, 3, 4, 5]) {
       expect(await loader.next(step), `step ${step}`).toEqual(await direct.next(step));
@@ -48,7 +48,7 @@ describe("loader", () => {
   });
 
   it("reports what went wrong in the worker", async () => {
-    loader = createWorkerLoader({ ...data, cases: [] }, 3);
+    loader = createWorkerLoader({ ...data, cases: [] });
     await expect(loader.next(0)).rejects.toThrow("at least one training case");
   });
 });

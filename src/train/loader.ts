@@ -39,7 +39,7 @@ export function createDirectLoader(data: LoaderData): Loader {
  * Batches made ahead in a worker thread. A batch depends on its step alone, so they are those of {@link createDirectLoader}.
  * Cases should come from {@link shareCase}. Ask for steps in rising order by one; a jump throws the ones made ahead away.
  */
-export function createWorkerLoader(data: LoaderData, steps: number): Loader {
+export function createWorkerLoader(data: LoaderData): Loader {
   const extension = import.meta.url.endsWith(".ts") ? "ts" : "js"; // the checkout runs as it is, the package is compiled
   const worker = new Worker(new URL(`./loader-worker.${extension}`, import.meta.url), { workerData: data });
   const made = new Map<number, Batch>();
@@ -67,7 +67,7 @@ export function createWorkerLoader(data: LoaderData, steps: number): Loader {
     next: (step) => {
       for (const old of made.keys()) if (old < step || old > step + ahead) made.delete(old);
       for (const old of asked) if (old < step || old > step + ahead) asked.delete(old);
-      for (let s = step; s <= Math.min(step + ahead, steps - 1); s++) {
+      for (let s = step; s <= step + ahead; s++) {
         if (made.has(s) || asked.has(s)) continue;
         asked.add(s);
         worker.postMessage(s);

@@ -44,9 +44,9 @@ export async function readLog(path: string): Promise<EpochRecord[]> {
   }
 }
 
-/** Drops the records after a checkpoint's step, so that a resumed run goes on as if it had never stopped. */
-export async function rewindLog(path: string, step: number): Promise<EpochRecord[]> {
-  const kept = (await readLog(path)).filter((record) => record.step <= step);
+/** Drops the records from an epoch on, so that a run resumed in it goes on as if it had never stopped. */
+export async function rewindLog(path: string, epoch: number): Promise<EpochRecord[]> {
+  const kept = (await readLog(path)).filter((record) => record.epoch < epoch);
   await writeFileAtomic(path, kept.map((record) => `${JSON.stringify(record)}\n`).join(""));
   return kept;
 }

@@ -117,7 +117,8 @@ export function resolveSettings(name: PresetName, given: GivenSettings, plan: Pl
   const { window, loss, optimiser = base.optimiser.kind, weightDecay, ...plain } = given;
   const stated = Object.fromEntries(Object.entries(plain).filter(([, value]) => value !== undefined));
   const settings: TrainSettings = { ...base, ...stated };
-  if (window !== undefined) settings.window = typeof window === "string" ? parseWindow(window, plan.dimensions) : window;
+  if (window !== undefined)
+    settings.window = typeof window === "string" ? parseWindow(window, plan.dimensions) : window;
   if (loss !== undefined) settings.loss = typeof loss === "string" ? parseLoss(loss, base.loss) : loss;
   if (typeof optimiser !== "string") settings.optimiser = optimiser;
   else if (given.optimiser !== undefined || weightDecay !== undefined) {

@@ -2,6 +2,7 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parseNet } from "../net/make.ts";
 import { presetSettings } from "./presets.ts";
 import { checkSameSettings, openRunFolder, type RunFile, runPaths, startTime, writeRunFile } from "./run-folder.ts";
 
@@ -12,9 +13,10 @@ const run: RunFile = {
   started: "2026-01-01T00:00:00.000Z",
   data: { path: "data", name: "set" },
   netName: "lean:8",
-  net: {} as RunFile["net"],
+  net: parseNet("lean:8", { levels: 3, convs: 2, inputChannels: 1, outputChannels: 2 }),
   parameters: 1,
   fold: 0,
+  mirrorAxes: [],
   engine: "wasm",
   settings: presetSettings("strong", plan),
   budget: { minutes: 2 },
@@ -55,7 +57,15 @@ describe("run folder", () => {
   });
 
   it("refuses to resume with another setting and names its option", () => {
-    const same = { learningRate: 0.01, batch: undefined, netName: "lean:8", minutes: 2, steps: 900 };
+    const same = {
+      learningRate: 0.01,
+      batch: undefined,
+      netName: "lean:8",
+      levels: 3,
+      convs: 2,
+      minutes: 2,
+      steps: 900,
+    };
     expect(() => checkSameSettings(same, run)).not.toThrow();
     expect(() => checkSameSettings({ learningRate: 0.02 }, run)).toThrow(
       "another --lr (0.01) than asked for now (0.02)",

@@ -31,6 +31,8 @@ export interface RunFile {
   parameters: number;
   /** null: all cases train. */
   fold: number | null;
+  /** As in plan.json. */
+  mirrorAxes: number[];
   engine: "wasm" | "reference";
   settings: TrainSettings;
   budget: Budget;
@@ -74,7 +76,10 @@ export function runPaths(folder: string): RunPaths {
  * Makes the folder ready. Returns the run to resume, or null for a new one. Throws UserError when the folder holds a run and
  * neither `resume` nor `force` is given, when there is none to resume, or when nothing may be written there.
  */
-export async function openRunFolder(paths: RunPaths, mode: { resume?: boolean; force?: boolean }): Promise<RunFile | null> {
+export async function openRunFolder(
+  paths: RunPaths,
+  mode: { resume?: boolean; force?: boolean },
+): Promise<RunFile | null> {
   const { folder } = paths;
   const holdsRun = existsSync(paths.run);
   if (mode.resume && mode.force) fail("Expected --resume or --force, but got both: go on with a run, or replace it.");
@@ -82,7 +87,9 @@ export async function openRunFolder(paths: RunPaths, mode: { resume?: boolean; f
     fail(`Expected a run to resume in ${folder}, but there is no run.json; leave out --resume to start one.`);
   }
   if (holdsRun && !mode.resume && !mode.force) {
-    fail(`${folder} already holds a run; add --resume to go on with it, --force to replace it, or choose another --out.`);
+    fail(
+      `${folder} already holds a run; add --resume to go on with it, --force to replace it, or choose another --out.`,
+    );
   }
   try {
     await mkdir(folder, { recursive: true });
@@ -116,6 +123,8 @@ const optionNames: Record<string, string> = {
   window: "--patch",
   warmup: "--warmup",
   netName: "--net",
+  mirrorAxes: "--mirror",
+  epochSteps: "--epoch-steps",
   optimiser: "--optimiser or --weight-decay",
 };
 
@@ -129,6 +138,10 @@ export function checkSameSettings(stated: Record<string, unknown>, run: RunFile)
     netName: run.netName,
     fold: run.fold,
     engine: run.engine,
+    levels: run.net.pools.length + 1,
+    convs: run.net.bottleneck.length,
+    mirrorAxes: run.mirrorAxes,
+    epochSteps: run.epochSteps,
     ...run.budget,
   };
   for (const [key, value] of Object.entries(stated)) {

@@ -1,0 +1,96 @@
+import { resolve } from "node:path";
+import type { PreparedCase } from "../dataset/types.ts";
+import type { Graph } from "../engine/graph.ts";
+import type { Trainer } from "../engine/types.ts";
+import { voxelCount } from "../volume/volume.ts";
+import { type CheckPlanInput, epochStepsOf, planChecks, stepsInTime } from "./budget.ts";
+import { measureStep } from "./calibrate.ts";
+import { dropoutFactors } from "./dropout.ts";
+import type { Loader } from "./loader.ts";
+import { silentProgress } from "./progress.ts";
+import { lunetVersion, type RunFile, startTime } from "./run-folder.ts";
+import { modelOf } from "./session.ts";
+import type { RunSetup } from "./setup.ts";
+import type { TrainOptions } from "./train.ts";
+import { type Validator, voxelsPerCase } from "./validate.ts";
+
+export interface PlanParts {
+  trainer: Trainer;
+  graph: Graph;
+  batches: Loader;
+  validator: Validator | null;
+  validation: readonly PreparedCase[];
+  engine: RunFile["engine"];
+  /** performance.now() at the start of the call. */
+  began: number;
+}
+
+/**
+ * Fixes the number of steps, by measuring where the budget is a time, and everything else that run.json holds. `deadline`
+ * is the performance.now() at which a run in minutes must begin its closing check.
+ */
+export async function planRun(
+  options: TrainOptions,
+  setup: RunSetup,
+  parts: PlanParts,
+): Promise<{ run: RunFile; deadline: number }> {
+  const { settings, net, plan, trainingCases, validationCases } = setup;
+  const { trainer, graph, batches, validator, validation, began } = parts;
+  const { progress = silentProgress, budget = { minutes: 10 } } = options;
+  const epochSteps = options.epochSteps ?? epochStepsOf(trainingCases.length, settings.batch);
+  const shapes = validation.map(({ shape }) => shape);
+  const costs: Omit<CheckPlanInput, "steps"> = {
+    epochSteps,
+    stepVoxels: settings.batch * voxelCount(settings.window),
+    validationCases: validation.length,
+    caseVoxels: voxelsPerCase(net, plan, shapes),
+  };
+  const base: Omit<RunFile, "steps" | "checks" | "calibration"> = {
+    version: 1,
+    lunet: lunetVersion(),
+    started: startTime(),
+    data: {
+      ...(options.data ? { path: resolve(options.data) } : {}),
+      ...(options.images ? { images: resolve(options.images) } : {}),
+      ...(options.labels ? { labels: resolve(options.labels) } : {}),
+      name: setup.dataset.name,
+    },
+    netName: setup.netName,
+    net,
+    parameters: setup.parameters,
+    fold: setup.fold,
+    mirrorAxes: plan.mirrorAxes,
+    engine: parts.engine,
+    settings,
+    budget,
+    epochSteps,
+    trainingCases,
+    validationCases,
+    state: "running",
+    result: null,
+  };
+  if (!("minutes" in budget)) {
+    const steps = "steps" in budget ? budget.steps : budget.epochs * epochSteps;
+    const run = { ...base, steps, checks: planChecks({ ...costs, steps }), calibration: null };
+    return { run, deadline: Number.POSITIVE_INFINITY };
+  }
+  progress.live("measuring the time of a step");
+  const seconds = budget.minutes * 60;
+  const dropoutAt = (step: number) => dropoutFactors(graph, settings.dropout, { seed: settings.seed, step });
+  const stepSeconds = await measureStep({ trainer, batches, seconds, dropoutAt });
+  let caseSeconds = 0;
+  if (validator) {
+    const model = modelOf(base, plan, trainer.getParameters(), { step: 0, dice: null });
+    await validator.check(model, 1); // compiles
+    const start = performance.now();
+    await validator.check(model, 1);
+    const measured = (performance.now() - start) / 1000;
+    caseSeconds = (measured * costs.caseVoxels) / voxelsPerCase(net, plan, shapes.slice(0, 1));
+  }
+  const left = seconds - (performance.now() - began) / 1000;
+  const steps = stepsInTime(left, stepSeconds, caseSeconds, costs);
+  const checks = planChecks({ ...costs, steps });
+  const closing = (checks.cases < validation.length ? 2 : 1) * validation.length * caseSeconds;
+  const run = { ...base, steps, checks, calibration: { stepSeconds, caseSeconds } };
+  return { run, deadline: began + (seconds - closing) * 1000 };
+}

@@ -1,0 +1,248 @@
+import type { Plan } from "../dataset/types.ts";
+import type { Graph } from "../engine/graph.ts";
+import type { TensorMap, Trainer } from "../engine/types.ts";
+import { modelToBytes } from "../model/file.ts";
+import type { Model } from "../model/types.ts";
+import { writeFileAtomic } from "../util/files.ts";
+import { type Best, type Checkpoint, writeCheckpoint } from "./checkpoint.ts";
+import { dropoutFactors } from "./dropout.ts";
+import { appendLog, type EpochRecord, progressChart, rewindLog } from "./log.ts";
+import { type BatchSource, type EpochSums, emptySums, runSteps, type StepTimes } from "./loop.ts";
+import { type Progress, progressText } from "./progress.ts";
+import { type RunFile, type RunPaths, type RunScore, writeRunFile } from "./run-folder.ts";
+import { learningRateAt } from "./schedule.ts";
+import type { Validator } from "./validate.ts";
+
+/** What a prepared run works with. */
+export interface Session {
+  run: RunFile;
+  paths: RunPaths;
+  plan: Plan;
+  graph: Graph;
+  trainer: Trainer;
+  batches: BatchSource;
+  /** null where all cases train. */
+  validator: Validator | null;
+  progress: Progress;
+  /** Ends the run after the step it is in, with a checkpoint. */
+  signal?: AbortSignal;
+  /** performance.now() at which the last check must begin; Infinity: no limit. */
+  deadline: number;
+}
+
+/** Start of a run, before its first step. */
+export function freshCheckpoint(trainer: Pick<Trainer, "getParameters" | "getState">): Checkpoint {
+  return {
+    step: 0,
+    parameters: trainer.getParameters(),
+    state: trainer.getState(),
+    best: null,
+    lastDice: null,
+    sums: emptySums(),
+  };
+}
+
+/** The number, from 1, of the epoch that a checkpoint stands in: one that was left before its end is not over. */
+export function epochOf(step: number, sums: Pick<EpochSums, "steps">, epochSteps: number): number {
+  return sums.steps > 0 ? Math.ceil(step / epochSteps) : Math.floor(step / epochSteps) + 1;
+}
+
+/**
+ * Trains from a checkpoint to the end of the run (or to the signal, or the deadline), with checks, log, checkpoints and models
+ * written on the way. The trainer must hold the checkpoint's weights and state. Returns the run with its state and result.
+ */
+export async function runSession(session: Session, start: Checkpoint): Promise<RunFile> {
+  const { run, paths, graph, trainer, batches, validator, progress, signal, deadline } = session;
+  const { steps, epochSteps, settings } = run;
+  const epochs = Math.ceil(steps / epochSteps);
+  let { step, best, lastDice, sums } = start;
+  const records = await rewindLog(paths.log, epochOf(step, sums, epochSteps));
+  const began = performance.now();
+  const secondsLeft = (): number =>
+    ((performance.now() - began) / 1000 / Math.max(1, step - start.step)) * (steps - step);
+  const save = (): Promise<void> =>
+    writeCheckpoint(
+      paths.checkpoint,
+      { step, parameters: trainer.getParameters(), state: trainer.getState(), best, lastDice, sums },
+      graph.params,
+    );
+  const conclude = async (state: RunFile["state"], result: RunFile["result"]): Promise<RunFile> => {
+    const concluded: RunFile = { ...run, state, result };
+    await writeRunFile(paths.run, concluded);
+    return concluded;
+  };
+
+  let outOfTime = false;
+  while (!outOfTime && (step < steps || sums.steps > 0)) {
+    const epoch = epochOf(step, sums, epochSteps);
+    const times: StepTimes = { seconds: 0, waited: 0 };
+    const end = Math.min(epoch * epochSteps, steps);
+    step = await runSteps({
+      trainer,
+      batches,
+      from: step,
+      to: end,
+      rateAt: (s) => learningRateAt({ ...settings, kind: settings.schedule }, s, steps),
+      dropoutAt: (s) => dropoutFactors(graph, settings.dropout, { seed: settings.seed, step: s }),
+      sums,
+      times,
+      onStep: (done) => {
+        step = done;
+        const loss = sums.loss / sums.steps;
+        progress.live(
+          progressText({ epoch, epochs, step, steps, loss, validationDice: lastDice, secondsLeft: secondsLeft() }),
+        );
+      },
+      stop: () => signal?.aborted === true || performance.now() > deadline,
+    });
+    if (signal?.aborted) {
+      await save();
+      return conclude("interrupted", null);
+    }
+    outOfTime = step < steps && performance.now() > deadline;
+    // Kept before the closing check, so that the run can be resumed as if its time had not been up.
+    if (outOfTime) await save();
+
+    const closing = outOfTime || step === steps;
+    const checked = await check(session, { epoch, step, closing, best });
+    if (checked === "aborted") {
+      await save();
+      return conclude("interrupted", null);
+    }
+    if (checked) {
+      best = checked.best;
+      lastDice = checked.dice;
+    }
+    const record: EpochRecord = {
+      epoch,
+      step,
+      loss: sums.loss / sums.steps,
+      gradientNorm: sums.gradientNorm / sums.steps,
+      trainDice: sums.dice.map((d) => d / sums.steps),
+      lr: learningRateAt({ ...settings, kind: settings.schedule }, step - 1, steps),
+      validationDice: checked ? checked.dice : null,
+      validationCases: checked ? checked.cases : 0,
+      seconds: round(times.seconds),
+      validationSeconds: round(checked ? checked.seconds : 0),
+      waitingShare: round(times.waited / Math.max(1e-9, times.seconds)),
+    };
+    await appendLog(paths.log, record);
+    records.push(record);
+    progress.say(
+      progressText({
+        epoch,
+        epochs,
+        step,
+        steps,
+        loss: record.loss,
+        validationDice: lastDice,
+        secondsLeft: secondsLeft(),
+      }),
+    );
+    if (!outOfTime) {
+      sums = emptySums();
+      await save();
+    }
+    if (best && checked) await writeModel(paths.best, modelOf(run, session.plan, best.weights, best));
+    await writeFileAtomic(
+      paths.chart,
+      progressChart(records, classNames(session.plan), `${run.netName} on ${run.data.name}`),
+    );
+  }
+
+  const weights = trainer.getAverage();
+  const last: RunScore = { step, meanDice: lastDice && mean(lastDice), dice: lastDice };
+  await writeModel(paths.last, modelOf(run, session.plan, weights, last));
+  if (!validator || !best) {
+    await writeModel(paths.best, modelOf(run, session.plan, weights, last));
+    return conclude(outOfTime ? "stopped at the time limit" : "finished", { best: last, last });
+  }
+  await writeModel(paths.best, modelOf(run, session.plan, best.weights, best));
+  const result = { best: { step: best.step, meanDice: best.score, dice: best.dice }, last };
+  return conclude(outOfTime ? "stopped at the time limit" : "finished", result);
+}
+
+interface CheckOutcome {
+  best: Best;
+  /** Of the weights of this epoch. */
+  dice: number[];
+  cases: number;
+  seconds: number;
+}
+
+/**
+ * Checks the weights where a check is due: null where not. The closing check sees every case; where the ones before saw only
+ * some, the best weights of those are checked again on every case, so that like is compared with like.
+ */
+async function check(
+  session: Session,
+  at: { epoch: number; step: number; closing: boolean; best: Best | null },
+): Promise<CheckOutcome | null | "aborted"> {
+  const { run, trainer, validator, progress, signal } = session;
+  const { every, cases } = run.checks;
+  if (!validator || (!at.closing && at.epoch % every !== 0)) return null;
+  const start = performance.now();
+  const all = run.validationCases.length;
+  const weights = trainer.getAverage();
+  const count = at.closing ? all : cases;
+  const watch = { signal, onCase: (done: number) => progress.live(`checking on validation cases ${done}/${count}`) };
+  let previous = at.best;
+  const taken = { step: at.step, dice: null };
+  const dice = await validator.check(modelOf(run, session.plan, weights, taken), count, watch);
+  if (!dice) return "aborted";
+  if (at.closing && previous && cases < all) {
+    const again = await validator.check(modelOf(run, session.plan, previous.weights, previous), all, watch);
+    if (!again) return "aborted";
+    previous = { ...previous, dice: again, score: mean(again) };
+  }
+  const score = mean(dice);
+  const better = !previous || score > previous.score || (at.closing && score === previous.score);
+  const best = better || !previous ? { score, dice, step: at.step, weights } : previous;
+  return { best, dice, cases: count, seconds: (performance.now() - start) / 1000 };
+}
+
+type RunStart = Pick<RunFile, "net" | "lunet" | "started" | "settings" | "fold" | "trainingCases" | "validationCases">;
+
+/** A model with its record: the weights `tensors` as they were after `taken.step` steps. */
+export function modelOf(
+  run: RunStart,
+  plan: Plan,
+  tensors: TensorMap,
+  taken: { step: number; dice: number[] | null },
+): Model {
+  const { lunet, started, settings, fold, trainingCases, validationCases } = run;
+  return {
+    net: run.net,
+    plan,
+    provenance: {
+      lunet,
+      created: started,
+      seed: settings.seed,
+      preset: settings.preset,
+      fold,
+      steps: taken.step,
+      trainingCases,
+      validationCases,
+      validationDice: taken.dice,
+    },
+    tensors,
+  };
+}
+
+function writeModel(path: string, model: Model): Promise<void> {
+  return writeFileAtomic(path, modelToBytes(model));
+}
+
+/** Names of the foreground classes. */
+export function classNames(plan: Pick<Plan, "labels">): string[] {
+  return plan.labels.slice(1).map(({ name }) => name);
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, v) => sum + v, 0) / values.length;
+}
+
+/** Times need no more than ms. */
+function round(value: number): number {
+  return Math.round(value * 1000) / 1000;
+}

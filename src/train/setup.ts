@@ -1,0 +1,182 @@
+import { readFile } from "node:fs/promises";
+import { fingerprintDataset } from "../dataset/fingerprint.ts";
+import { planDataset } from "../dataset/plan.ts";
+import { readDataset } from "../dataset/read.ts";
+import { foldsOf } from "../dataset/splits.ts";
+import { roundUpPatch } from "../dataset/topology.ts";
+import type { Dataset, Plan } from "../dataset/types.ts";
+import { planFromJson } from "../model/header.ts";
+import { countNet, countParameters } from "../net/count.ts";
+import { parseNet } from "../net/make.ts";
+import type { NetSpec } from "../net/spec.ts";
+import { fail } from "../util/errors.ts";
+import { explainFileError, readJson } from "../util/files.ts";
+import { readHeader } from "../volume/files.ts";
+import { spacingOf, type Vec3, voxelCount } from "../volume/volume.ts";
+import { availableBytes, checkMemory } from "./memory.ts";
+import { type GivenSettings, type PresetName, resolveSettings, type TrainSettings } from "./presets.ts";
+import type { Progress } from "./progress.ts";
+import type { RunFile } from "./run-folder.ts";
+
+/** What a run is asked for; anything left out is a default, or the started run's own on resume. */
+export interface SetupOptions {
+  /** A data set folder, or plain folders of images and labels. */
+  data?: string;
+  images?: string;
+  labels?: string;
+  /** "lean:8", "unet:4", a JSON object of widths, or the path of a .json file with one. */
+  net?: string;
+  /** Resolution levels, the bottleneck counted; default from the plan. */
+  levels?: number;
+  /** Convolutions a block; default 2. */
+  convs?: number;
+  /** Path of a plan.json to use instead of planning. */
+  plan?: string;
+  /** Axes (0 = D, 1 = H, 2 = W) along which augmentation may mirror. */
+  mirrorAxes?: number[];
+  /** Number of the fold that validates; null trains on all cases. Default 0. */
+  fold?: number | null;
+  preset?: PresetName;
+  settings?: GivenSettings;
+}
+
+export interface RunSetup {
+  dataset: Dataset;
+  plan: Plan;
+  netName: string;
+  net: NetSpec;
+  parameters: number;
+  settings: TrainSettings;
+  fold: number | null;
+  trainingCases: string[];
+  validationCases: string[];
+}
+
+export const defaultNet = "lean:8";
+
+/** Reads and plans everything of a new run; no voxels are kept. */
+export async function setUpRun(options: SetupOptions, progress: Progress): Promise<RunSetup> {
+  const dataset = await readDataset(options.data, { images: options.images, labels: options.labels });
+  const { fold, trainingCases, validationCases } = casesOf(dataset, options.fold === undefined ? 0 : options.fold);
+  let plan: Plan;
+  if (options.plan) plan = await readPlanFile(options.plan, dataset);
+  else {
+    const fingerprint = await fingerprintDataset(dataset, {
+      onProgress: (done, total) => progress.live(`reading scans ${done}/${total}`),
+    });
+    const pools = options.levels === undefined ? undefined : options.levels - 1;
+    plan = planDataset(fingerprint, dataset, { pools });
+  }
+  if (options.mirrorAxes) plan = { ...plan, mirrorAxes: options.mirrorAxes };
+  const { netName, net } = await netOf(options, plan);
+  // A net given as widths brings its own pools; the plan follows it.
+  plan = { ...plan, pools: net.pools, kernels: net.kernels, patch: roundUpPatch(plan.patch, net.pools) };
+  const settings = resolveSettings(options.preset ?? "strong", options.settings ?? {}, plan);
+  const { parameters } = countParameters(net);
+  return { dataset, plan, netName, net, parameters, settings, fold, trainingCases, validationCases };
+}
+
+/** The setup of a started run, from its folder and the data set that is there now. */
+export async function setUpAgain(options: SetupOptions, run: RunFile, planPath: string): Promise<RunSetup> {
+  const stated = options.data || options.images || options.labels;
+  const { path, images, labels } = stated ? { ...options, path: options.data } : run.data;
+  const dataset = await readDataset(path, { images, labels });
+  const here = new Set(dataset.training.map((entry) => entry.id));
+  const gone = [...run.trainingCases, ...run.validationCases].filter((id) => !here.has(id));
+  if (gone.length > 0) {
+    fail(
+      `The run was started with ${run.trainingCases.length + run.validationCases.length} cases, but ${gone.length} of them ` +
+        `(${gone.slice(0, 3).join(", ")}) are no longer in the data set; put them back, or start a new run.`,
+    );
+  }
+  const plan = planFromJson(await readJson(planPath));
+  const { netName, net, parameters, settings, fold, trainingCases, validationCases } = run;
+  return { dataset, plan, netName, net, parameters, settings, fold, trainingCases, validationCases };
+}
+
+function casesOf(dataset: Dataset, fold: number | null) {
+  if (fold === null) {
+    return { fold, trainingCases: dataset.training.map((entry) => entry.id), validationCases: [] as string[] };
+  }
+  const folds = foldsOf(dataset);
+  if (!Number.isInteger(fold) || fold < 0 || fold >= folds.length) {
+    fail(`Expected --fold to be 0 to ${folds.length - 1}, or none to train on all cases, but got ${fold}.`);
+  }
+  return { fold, trainingCases: folds[fold].train, validationCases: folds[fold].val };
+}
+
+async function readPlanFile(path: string, dataset: Dataset): Promise<Plan> {
+  const plan = planFromJson(await readJson(path));
+  const values = (labels: { value: number }[]): string => labels.map(({ value }) => value).join(", ");
+  if (plan.channels.length !== dataset.channels.length || values(plan.labels) !== values(dataset.labels)) {
+    fail(
+      `Expected ${path} to fit the data set (${dataset.channels.length} channels, labels ${values(dataset.labels)}), but it ` +
+        `has ${plan.channels.length} channels and labels ${values(plan.labels)}; make a plan from this data set.`,
+    );
+  }
+  return plan;
+}
+
+async function netOf(options: SetupOptions, plan: Plan): Promise<{ netName: string; net: NetSpec }> {
+  const netName = options.net ?? defaultNet;
+  let text = netName;
+  if (netName.endsWith(".json")) {
+    text = await readFile(netName, "utf8").catch((error) => {
+      throw explainFileError(error, netName) ?? error;
+    });
+  }
+  const levels = plan.pools.length + 1;
+  if (options.levels !== undefined && options.levels !== levels) {
+    fail(`Expected --levels to be ${levels} as in the plan, but got ${options.levels}; leave out --levels or --plan.`);
+  }
+  const net = parseNet(text, {
+    levels,
+    convs: options.convs ?? 2,
+    inputChannels: plan.channels.length,
+    outputChannels: plan.labels.length,
+    dimensions: plan.dimensions,
+    pools: plan.pools,
+    kernels: plan.kernels,
+  });
+  if (net.inputChannels !== plan.channels.length || net.outputChannels !== plan.labels.length) {
+    fail(
+      `Expected a net with ${plan.channels.length} input and ${plan.labels.length} output channels for this data set, but ` +
+        `--net has ${net.inputChannels} and ${net.outputChannels}.`,
+    );
+  }
+  return { netName, net };
+}
+
+/** The program, its compiled code and one case's way through prediction, roughly. */
+const fixedBytes = 150 * 2 ** 20;
+/** Batches that wait for their step. */
+const waitingBatches = 3;
+
+/** Refuses a run that does not fit the machine, from the scans' headers alone. */
+export async function checkRunMemory(setup: RunSetup): Promise<void> {
+  const { dataset, settings, plan, net } = setup;
+  const used = new Set([...setup.trainingCases, ...setup.validationCases]);
+  let voxels = 0;
+  for (const { id, images } of dataset.training) {
+    if (used.has(id)) voxels += preparedVoxels(await readHeader(images[0]), plan.spacing);
+  }
+  const perVoxel = 4 * plan.channels.length + 1;
+  const trainer = countNet(net, { batch: 1, shape: settings.window }).trainingBytes;
+  checkMemory(
+    {
+      casesBytes: voxels * perVoxel,
+      windowBytes: trainer + waitingBatches * voxelCount(settings.window) * perVoxel,
+      batch: settings.batch,
+      fixedBytes,
+    },
+    availableBytes(),
+  );
+}
+
+/** Voxels of a scan once it is at the target spacing; what a crop saves is not known yet. */
+function preparedVoxels({ shape, affine }: { shape: Vec3; affine: Float64Array }, target: Vec3): number {
+  const cubicMm = (spacing: Vec3): number => spacing.reduce((product, mm) => product * mm, 1);
+  // A picture has one slice: its thickness says nothing about how many voxels it will have.
+  const factor = shape.includes(1) ? 1 : cubicMm(spacingOf({ affine })) / cubicMm(target);
+  return voxelCount(shape) * factor;
+}

@@ -1,0 +1,158 @@
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { prepareDataset } from "../dataset/load.ts";
+import type { PreparedCase } from "../dataset/types.ts";
+import { createBackend } from "../engine/backend.ts";
+import type { Trainer } from "../engine/types.ts";
+import { buildGraph, initialise } from "../net/build.ts";
+import { fail } from "../util/errors.ts";
+import { writeFileAtomic } from "../util/files.ts";
+import type { Budget } from "./budget.ts";
+import { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
+import { createWorkerLoader, shareCase } from "./loader.ts";
+import { planRun } from "./plan-run.ts";
+import { resolveSettings } from "./presets.ts";
+import { durationText, type Progress, silentProgress } from "./progress.ts";
+import { checkSameSettings, openRunFolder, type RunFile, runPaths, writeRunFile } from "./run-folder.ts";
+import { freshCheckpoint, runSession } from "./session.ts";
+import { checkRunMemory, type RunSetup, type SetupOptions, setUpAgain, setUpRun } from "./setup.ts";
+import { createValidator } from "./validate.ts";
+
+export interface TrainOptions extends SetupOptions {
+  /** Run folder. */
+  out: string;
+  /** Go on with the run in `out`. */
+  resume?: boolean;
+  /** Replace the run in `out`. */
+  force?: boolean;
+  /** Default 10 minutes, counted from the call, reading and checks included. */
+  budget?: Budget;
+  /** Steps between checkpoints; default about one pass over the cases. */
+  epochSteps?: number;
+  engine?: "wasm" | "reference";
+  /** Compute threads; they change the time, not the result. */
+  threads?: number;
+  progress?: Progress;
+  /** Ends the run after its step, with a checkpoint. */
+  signal?: AbortSignal;
+}
+
+export interface TrainResult {
+  /** run.json as it was left. */
+  run: RunFile;
+  folder: string;
+  /** Wall time of this call. */
+  seconds: number;
+}
+
+/**
+ * Trains a net on a data set into a run folder: model.safetensors (best on validation), model-last.safetensors, plan.json,
+ * run.json, log.jsonl, progress.svg, checkpoint.safetensors. The same seed, data and number of steps give the same files, with
+ * any number of threads, resumed or not. Throws UserError for bad input, a folder that holds a run, too little memory.
+ */
+export async function trainNet(options: TrainOptions): Promise<TrainResult> {
+  const began = performance.now();
+  const { progress = silentProgress, signal } = options;
+  const paths = runPaths(resolve(options.out));
+  const previous = await openRunFolder(paths, options);
+  const setup = previous ? await setUpAgain(options, previous, paths.plan) : await setUpRun(options, progress);
+  if (previous) compareSettings(options, previous, setup);
+  if (previous?.state === "finished") {
+    progress.say(`The run in ${options.out} is finished already (${previous.steps} steps).`);
+    return { run: previous, folder: paths.folder, seconds: 0 };
+  }
+  await checkRunMemory(setup);
+  if (!previous) await writeFileAtomic(paths.plan, `${JSON.stringify(setup.plan, null, 2)}\n`);
+  progress.say(describe(setup));
+
+  const engine = previous?.engine ?? options.engine ?? "wasm";
+  const { training, validation } = await prepare(setup, progress);
+  const { plan, net, settings } = setup;
+  const graph = buildGraph(net, { batch: settings.batch, shape: settings.window });
+  const open: { close(): unknown }[] = [];
+  try {
+    const backend = await createBackend({ name: engine, threads: options.threads });
+    open.push(backend);
+    const trainer = await backend.trainer(graph, {
+      loss: settings.loss,
+      optimiser: settings.optimiser,
+      clip: settings.clip,
+      ema: settings.ema,
+    });
+    open.push(trainer);
+    trainer.setParameters(initialise(graph, settings.seed));
+    const { seed, batch, augment, window } = settings;
+    const batches = createWorkerLoader({ cases: training, plan, options: { seed, batch, augment, patch: window } });
+    open.push(batches);
+    const validator = validation.length > 0 ? createValidator(backend, validation) : null;
+    if (validator) open.push(validator);
+
+    const planned = previous
+      ? { run: { ...previous, state: "running" as const }, deadline: Number.POSITIVE_INFINITY }
+      : await planRun(options, setup, { trainer, graph, batches, validator, validation, began, engine });
+    await writeRunFile(paths.run, planned.run);
+    progress.say(planWords(planned.run));
+    const start = await loadStart(paths.checkpoint, trainer);
+    if (start.step > 0) progress.say(`resuming after step ${start.step}`);
+    const session = { paths, plan, graph, trainer, batches, validator, progress, signal, ...planned };
+    const run = await runSession(session, start);
+    return { run, folder: paths.folder, seconds: (performance.now() - began) / 1000 };
+  } finally {
+    progress.close();
+    for (const thing of open.reverse()) await thing.close();
+  }
+}
+
+/** Refuses a resumed run that is asked for with other settings than it was started with. */
+function compareSettings(options: TrainOptions, run: RunFile, { plan }: RunSetup): void {
+  if (options.plan) fail("Expected no --plan with --resume: the run keeps the plan it was started with; leave it out.");
+  const { settings: given = {}, preset, fold, engine, levels, convs, mirrorAxes, epochSteps, budget = {} } = options;
+  const resolved = resolveSettings(preset ?? run.settings.preset, given, plan);
+  const { weightDecay, ...plain } = given;
+  const keys = Object.entries(plain).flatMap(([key, value]) => (value === undefined ? [] : [key]));
+  if (weightDecay !== undefined) keys.push("optimiser");
+  const stated = Object.fromEntries(keys.map((key) => [key, resolved[key as keyof typeof resolved]]));
+  checkSameSettings(
+    { preset, netName: options.net, fold, engine, levels, convs, mirrorAxes, epochSteps, ...budget, ...stated },
+    run,
+  );
+}
+
+async function prepare(
+  { dataset, plan, trainingCases, validationCases }: RunSetup,
+  progress: Progress,
+): Promise<{ training: PreparedCase[]; validation: PreparedCase[] }> {
+  const all = trainingCases.length + validationCases.length;
+  const read = (ids: string[], before: number): Promise<PreparedCase[]> =>
+    prepareDataset(dataset, plan, {
+      ids,
+      onProgress: (done) => progress.live(`preparing cases ${before + done}/${all}`),
+    });
+  const training = await read(trainingCases, 0);
+  // One at a time, so that the copies do not pile up.
+  for (let i = 0; i < training.length; i++) training[i] = shareCase(training[i]);
+  return { training, validation: await read(validationCases, trainingCases.length) };
+}
+
+/** The checkpoint to start from, loaded into the trainer; a run that was killed before its first one starts anew. */
+async function loadStart(path: string, trainer: Trainer): Promise<Checkpoint> {
+  if (!existsSync(path)) return freshCheckpoint(trainer);
+  const checkpoint = await readCheckpoint(path);
+  trainer.setParameters(checkpoint.parameters);
+  trainer.setState(checkpoint.state);
+  return checkpoint;
+}
+
+function describe({ netName, parameters, dataset, settings, fold, trainingCases, validationCases }: RunSetup): string {
+  const checked = fold === null ? "no validation" : `${validationCases.length} validate (fold ${fold})`;
+  return (
+    `${netName} (${parameters.toLocaleString("en-US")} parameters) on ${dataset.name}: ${trainingCases.length} cases train, ` +
+    `${checked}; windows of ${settings.window.join("x")}, batch ${settings.batch}`
+  );
+}
+
+function planWords({ steps, epochSteps, calibration }: RunFile): string {
+  const words = `${steps} steps in epochs of ${epochSteps}`;
+  if (!calibration) return words;
+  return `${words}: ${(1000 * calibration.stepSeconds).toFixed(0)} ms a step, about ${durationText(steps * calibration.stepSeconds)} of training`;
+}
