@@ -1,0 +1,48 @@
+import { readFileSync } from "node:fs";
+import type { Job, Measurement } from "./cases.ts";
+
+/**
+ * Runs `step` until its warm-up is over, then times it; the last value goes into the result. The peak is that of the
+ * whole process, so each measurement needs a process of its own.
+ */
+export async function measure(
+  job: Pick<Job, "warmup" | "reps">,
+  step: () => number | Promise<number>,
+): Promise<Pick<Measurement, "ms" | "value" | "peakBytes" | "otherCores">> {
+  for (let i = 0; i < job.warmup; i++) await step();
+  const ms: number[] = [];
+  let value = Number.NaN;
+  const before = { busy: busySeconds(), own: ownSeconds(), wall: performance.now() };
+  for (let i = 0; i < job.reps; i++) {
+    const start = performance.now();
+    value = await step();
+    ms.push(performance.now() - start);
+  }
+  const busy = busySeconds();
+  const wall = (performance.now() - before.wall) / 1000;
+  // The machine's clock ticks 100 times a second: too coarse for short runs.
+  const known = busy !== null && before.busy !== null && wall > 0.3;
+  return {
+    ms,
+    value,
+    // KiB on every system.
+    peakBytes: process.resourceUsage().maxRSS * 1024,
+    otherCores: known ? Math.max(0, (busy - before.busy! - (ownSeconds() - before.own)) / wall) : null,
+  };
+}
+
+/** CPU seconds that all processes of the machine have used so far; null where /proc/stat is missing. */
+function busySeconds(): number | null {
+  try {
+    const ticks = readFileSync("/proc/stat", "utf8").split("\n")[0].split(/\s+/).slice(1, 9).map(Number);
+    const idle = ticks[3] + ticks[4];
+    return (ticks.reduce((a, b) => a + b) - idle) / 100; // USER_HZ is 100 on Linux
+  } catch {
+    return null;
+  }
+}
+
+function ownSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}

@@ -1,0 +1,26 @@
+// Child process of run.ts: times onnxruntime-node on the same net, weights and input and prints one JSON line.
+import { InferenceSession, Tensor } from "onnxruntime-node";
+import ortPackage from "onnxruntime-node/package.json" with { type: "json" };
+import { toOnnx } from "../src/model/onnx.ts";
+import { sampleModel } from "../src/model/sample.ts";
+import { type Job, type Measurement, netOf, netOptions, shapeOf } from "./cases.ts";
+import { measure } from "./clock.ts";
+import { meanOfFirstClass, sampleInput } from "./input.ts";
+
+const job = JSON.parse(process.argv[2]) as Job;
+const shape = shapeOf(job);
+const bytes = toOnnx(sampleModel(netOf(job)), { shape, batch: job.batch, probabilities: true });
+const session = await InferenceSession.create(bytes, {
+  executionProviders: ["cpu"],
+  graphOptimizationLevel: "all",
+  executionMode: "sequential",
+  intraOpNumThreads: job.threads,
+  interOpNumThreads: 1,
+});
+const image = new Tensor("float32", sampleInput(job), [job.batch, netOptions.inputChannels, ...shape]);
+const result = await measure(job, async () => {
+  const { probabilities } = await session.run({ image });
+  return meanOfFirstClass(probabilities.data as Float32Array, job);
+});
+const line: Measurement = { ...result, version: `onnxruntime ${ortPackage.version}` };
+process.stdout.write(`${JSON.stringify(line)}\n`);
