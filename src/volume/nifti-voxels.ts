@@ -56,8 +56,9 @@ function wideIntegers(words: Uint32Array, signed: boolean, name: string): Float6
     const high = words[2 * i + 1 - low];
     out[i] = (signed ? high | 0 : high) * 4294967296 + words[2 * i + low];
     if (!Number.isSafeInteger(out[i])) {
-      const type = signed ? "int64" : "uint64";
-      fail(`${name}: voxel ${i} holds a ${type} beyond 2^53, which float64 would round; convert the file to float64.`);
+      fail(
+        `${name}: voxel ${i} holds a 64-bit integer beyond 2^53, which float64 would round; convert the file to float64.`,
+      );
     }
   }
   return out;
