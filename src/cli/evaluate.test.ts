@@ -1,0 +1,94 @@
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { random } from "../util/random.ts";
+import { writeVolume } from "../volume/files.ts";
+import type { Vec3, Volume } from "../volume/volume.ts";
+import { evaluateCommand } from "./evaluate.ts";
+
+let root = "";
+let stdout = "";
+let stderr = "";
+
+const at = (...parts: string[]): string => join(root, ...parts);
+
+function mask(seed: number, shape: Vec3 = [4, 5, 6]): Volume<Uint8Array> {
+  const generator = random(seed);
+  const affine = Float64Array.of(0.5, 0, 0, 1, 0, 1, 0, 2, 0, 0, 2, 3, 0, 0, 0, 1);
+  return { data: Uint8Array.from({ length: shape[0] * shape[1] * shape[2] }, () => generator.int(2)), shape, affine };
+}
+
+/** Runs the command; text goes to `stdout` and `stderr`. */
+async function evaluate(...args: string[]): Promise<void> {
+  stdout = "";
+  stderr = "";
+  await evaluateCommand.parseAsync(args, { from: "user" });
+}
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), "lunet-evaluate-"));
+  for (const folder of ["set/imagesTr", "set/labelsTr", "perfect", "strangers"])
+    await mkdir(at(folder), { recursive: true });
+  const names = ["a", "b", "c"];
+  for (const [seed, name] of names.entries()) {
+    for (const folder of ["imagesTr", "labelsTr"]) await writeVolume(at("set", folder, `${name}.nii.gz`), mask(seed));
+  }
+  const listed = names.map((id) => ({ image: `./imagesTr/${id}.nii.gz`, label: `./labelsTr/${id}.nii.gz` }));
+  const json = { name: "tiny", modality: { 0: "MRI" }, labels: { 0: "background", 1: "organ" }, training: listed };
+  await writeFile(at("set/dataset.json"), JSON.stringify(json));
+  for (const name of ["a", "b"]) await cp(at("set/labelsTr", `${name}.nii.gz`), at("perfect", `${name}.nii.gz`));
+  for (const folder of ["perfect", "strangers"]) await cp(at("set/labelsTr/c.nii.gz"), at(folder, "stranger.nii.gz"));
+});
+
+afterAll(() => rm(root, { recursive: true }));
+
+beforeEach(() => {
+  vi.spyOn(process.stdout, "write").mockImplementation((text) => {
+    stdout += text;
+    return true;
+  });
+  vi.spyOn(process.stderr, "write").mockImplementation((text) => {
+    stderr += text;
+    return true;
+  });
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  process.exitCode = 0;
+});
+
+test("a data set against itself is perfect, what is missing is said, JSON holds everything", async () => {
+  await evaluate(at("perfect"), at("set"), "--per-case", "--json", at("scores.json"));
+  expect(stdout).toMatch(/^a +1\.0000/m);
+  expect(stdout).toMatch(/^1 organ +1\.0000 .* 1\.0000 - 1\.0000 +2$/m);
+  expect(stderr).toBe(
+    "Left out: 1 predictions without a true label map (stranger).\nLeft out: 1 true label maps without a prediction (c).\n",
+  );
+  const json = JSON.parse(await readFile(at("scores.json"), "utf8"));
+  expect(json).toMatchObject({ tolerance: 1, withoutTruth: ["stranger"], withoutPrediction: ["c"], failed: [] });
+  expect(json.mean.dice).toEqual({ n: 2, mean: 1, low: 1, high: 1 });
+  expect(json.cases[0].classes[0]).toMatchObject({ name: "organ", dice: 1, hd95: 0, nsd: 1 });
+});
+
+test("a labels folder finds the dataset.json above it, bare folders use the values found", async () => {
+  await evaluate(at("perfect"), at("set/labelsTr"), "--json", "-");
+  expect(JSON.parse(stdout).labels[1]).toEqual({ value: 1, name: "organ" });
+  await cp(at("set/labelsTr"), at("bare/labels"), { recursive: true });
+  await evaluate(at("perfect"), at("bare/labels"));
+  expect(stdout).toMatch(/^1 label 1 +1\.0000/m);
+  await evaluate(at("perfect/stranger.nii.gz"), at("set/labelsTr/c.nii.gz"));
+  expect(stdout).toMatch(/^1 organ +1\.0000/m);
+});
+
+test("a pair that does not fit fails in words, no pair at all is an error", async () => {
+  await mkdir(at("odd"));
+  await writeVolume(at("odd/a.nii.gz"), mask(1, [2, 2, 2]));
+  await cp(at("set/labelsTr/b.nii.gz"), at("odd/b.nii.gz"));
+  await evaluate(at("odd"), at("set"));
+  expect(stdout).toMatch(/^mean +1\.0000/m);
+  expect(stderr).toMatch(/^a: .*odd\/a\.nii\.gz and .* must have the same shape/m);
+  expect(process.exitCode).toBe(1);
+  await expect(evaluate(at("strangers"), at("set"))).rejects.toThrow("no name in");
+});

@@ -1,0 +1,150 @@
+import { existsSync } from "node:fs";
+import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { saveModel } from "../model/files.ts";
+import { sampleModel } from "../model/sample.ts";
+import { flat } from "../net/make.ts";
+import { random } from "../util/random.ts";
+import { readVolume, writeVolume } from "../volume/files.ts";
+import type { Vec3, Volume } from "../volume/volume.ts";
+import { predictCommand } from "./predict.ts";
+
+let root = "";
+let stdout = "";
+let stderr = "";
+
+const at = (...parts: string[]): string => join(root, ...parts);
+
+function scan(seed: number, shape: Vec3 = [4, 5, 6]): Volume<Float32Array> {
+  const generator = random(seed);
+  const affine = Float64Array.of(0.5, 0, 0, 1, 0, 1, 0, 2, 0, 0, 2, 3, 0, 0, 0, 1);
+  return {
+    data: Float32Array.from({ length: shape[0] * shape[1] * shape[2] }, () => generator.normal()),
+    shape,
+    affine,
+  };
+}
+
+/** Runs the command; text goes to `stdout` and `stderr`. */
+async function predict(...args: string[]): Promise<void> {
+  stdout = "";
+  stderr = "";
+  await predictCommand.parseAsync([...args, "--engine", "reference"], { from: "user" });
+}
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), "lunet-predict-"));
+  for (const folder of ["set/imagesTr", "set/labelsTr", "set/imagesTs", "run"])
+    await mkdir(at(folder), { recursive: true });
+  const names = ["a", "b", "c"];
+  for (const [seed, name] of names.entries()) {
+    await writeVolume(at("set/imagesTr", `${name}.nii.gz`), scan(seed));
+    const truth = scan(seed + 10);
+    await writeVolume(at("set/labelsTr", `${name}.nii.gz`), {
+      ...truth,
+      data: Uint8Array.from(truth.data, (x) => (x > 0 ? 1 : 0)),
+    });
+  }
+  await writeVolume(at("set/imagesTs/t.nii.gz"), scan(7));
+  const listed = names.map((id) => ({ image: `./imagesTr/${id}.nii.gz`, label: `./labelsTr/${id}.nii.gz` }));
+  const json = { name: "tiny", modality: { 0: "MRI" }, labels: { 0: "background", 1: "organ" }, training: listed };
+  await writeFile(at("set/dataset.json"), JSON.stringify(json));
+  const net = flat(2, { levels: 2, convs: 1, inputChannels: 1, outputChannels: 2 });
+  const model = sampleModel(net);
+  model.provenance = { ...model.provenance, trainingCases: ["a", "b"], validationCases: ["c"] };
+  await saveModel(at("run/model.safetensors"), model);
+  const other = sampleModel(net, 2);
+  other.provenance = { ...other.provenance, trainingCases: ["b", "c"], validationCases: ["a"] };
+  await saveModel(at("other.safetensors"), other);
+});
+
+afterAll(() => rm(root, { recursive: true }));
+
+beforeEach(() => {
+  vi.spyOn(process.stdout, "write").mockImplementation((text) => {
+    stdout += text;
+    return true;
+  });
+  vi.spyOn(process.stderr, "write").mockImplementation((text) => {
+    stderr += text;
+    return true;
+  });
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  process.exitCode = 0;
+});
+
+test("validation cases of a data set are predicted by the models that did not see them", async () => {
+  await predict(
+    at("set"),
+    "--model",
+    at("run"),
+    "--model",
+    at("other.safetensors"),
+    "--cases",
+    "val",
+    "--out",
+    at("val"),
+    "--json",
+  );
+  const result = JSON.parse(stdout);
+  expect(result.cases.map(({ id }: { id: string }) => id)).toEqual(["a", "c"]);
+  expect(result).toMatchObject({ failed: [], trainedOn: [] });
+  await predict(at("set/imagesTr/a.nii.gz"), "--model", at("other.safetensors"), "--out", at("single"));
+  expect(stdout).toMatch(/^1 of 1 cases written to /);
+  const [a, alone, image] = await Promise.all(
+    ["val", "single", "set/imagesTr"].map((folder) => readVolume(at(folder, "a.nii.gz"))),
+  );
+  expect(a.data).toEqual(alone.data);
+  expect(a.shape).toEqual(image.shape);
+  expect(a.affine).toEqual(image.affine);
+});
+
+test("a folder of scans: a damaged file fails in words, the rest are written", async () => {
+  await cp(at("set/imagesTr"), at("scans"), { recursive: true });
+  await writeFile(at("scans/b.nii.gz"), "this is no scan");
+  await predict(at("scans"), "--model", at("run"), "--out", at("from-folder"));
+  expect(await readdir(at("from-folder"))).toEqual(["a.nii.gz", "c.nii.gz"]);
+  expect(stderr).toMatch(/2\/3 b {2}failed: .*b\.nii\.gz/);
+  expect(stdout).toMatch(/^2 of 3 cases written to .*\n1 failed: b\.\n$/);
+  expect(process.exitCode).toBe(1);
+});
+
+test("PNG in, PNG out; test cases; training cases are marked", async () => {
+  const slice = sampleModel(flat(2, { levels: 2, convs: 1, inputChannels: 1, outputChannels: 2, dimensions: 2 }));
+  await saveModel(at("slice.safetensors"), slice);
+  const affine = Float64Array.of(1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1);
+  await mkdir(at("png"));
+  await writeVolume(at("png/p_0000.png"), {
+    data: Uint8Array.from({ length: 30 }, (_, i) => 8 * i),
+    shape: [1, 5, 6],
+    affine,
+  });
+  await predict(at("png/p_0000.png"), "--model", at("slice.safetensors"), "--out", at("png-out"));
+  expect(await readdir(at("png-out"))).toEqual(["p.png"]);
+  expect((await readVolume(at("png-out/p.png"))).shape).toEqual([1, 5, 6]);
+  await predict(at("set"), "--model", at("run"), "--cases", "test", "--out", at("test"));
+  expect(await readdir(at("test"))).toEqual(["t.nii.gz"]);
+  expect(stdout).not.toContain("used to train");
+  await predict(at("set"), "--model", at("run"), "--cases", "all", "--out", at("all"));
+  expect(stdout).toContain("2 of these cases were used to train a model");
+});
+
+test("what cannot be predicted is refused before anything is written", async () => {
+  const refused = (...args: string[]) => expect(predict(...args, "--model", at("run"), "--out", at("never")));
+  await refused(at("set")).rejects.toThrow("say which of its cases to predict with --cases");
+  await refused(at("set/imagesTr"), "--cases", "val").rejects.toThrow("there is no dataset.json");
+  await refused(at("set/imagesTr/a.nii.gz"), at("scans")).rejects.toThrow("both named a");
+  await refused(at("missing.nii")).rejects.toThrow("does not exist");
+  await refused(at("set/dataset.json")).rejects.toThrow("Expected a scan");
+  expect(existsSync(at("never"))).toBe(false);
+  await expect(predict(at("set/imagesTr"), "--model", at("run"), "--out", at("set/imagesTr"))).rejects.toThrow(
+    "among inputs",
+  );
+  const labels = predict(at("set"), "--cases", "all", "--model", at("run"), "--out", at("set/labelsTr"));
+  await expect(labels).rejects.toThrow("among inputs");
+});

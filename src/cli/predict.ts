@@ -1,0 +1,155 @@
+import { mkdir } from "node:fs/promises";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { readCase } from "../dataset/load.ts";
+import { createBackend } from "../engine/backend.ts";
+import { loadModel } from "../model/files.ts";
+import { assertSafeFolder, type CaseChoice, findInputs, outputPath, type PredictInput } from "../predict/files.ts";
+import { createPredictor, type Predictor, type Segmentation } from "../predict/segment.ts";
+import { createProgress, type Progress } from "../train/progress.ts";
+import { UserError } from "../util/errors.ts";
+import { writeVolume } from "../volume/files.ts";
+
+interface PredictCommandOptions {
+  model: string[];
+  out: string;
+  cases?: CaseChoice;
+  threads?: number;
+  engine: "wasm" | "reference";
+  window: "auto" | "patch";
+  step: number;
+  shifts: number;
+  mirror?: boolean;
+  json?: boolean;
+}
+
+interface Done {
+  id: string;
+  file: string;
+  milliseconds: Segmentation["milliseconds"];
+}
+
+interface Failed {
+  id: string;
+  error: string;
+}
+
+const whole =
+  (least: number) =>
+  (text: string): number => {
+    if (!/^\d+$/.test(text) || Number(text) < least) {
+      throw new InvalidArgumentError(`Expected a whole number of ${least} or more.`);
+    }
+    return Number(text);
+  };
+
+const share = (text: string): number => {
+  const value = Number(text);
+  if (!(value > 0 && value <= 1)) throw new InvalidArgumentError("Expected a number above 0 and up to 1.");
+  return value;
+};
+
+export const predictCommand = new Command("predict")
+  .description(
+    "Segment scans with a trained model, or with the average of several; results lie on each scan's own grid.",
+  )
+  .argument("<input...>", "scan files, folders of scans, or a data set folder together with --cases")
+  .addOption(
+    new Option("--model <path>", "run folder or model file; repeat it to average models")
+      .makeOptionMandatory()
+      .argParser((path: string, before: string[] | undefined) => [...(before ?? []), path]),
+  )
+  .option("--out <folder>", "where the label maps go, named by case", "predictions")
+  .addOption(
+    new Option(
+      "--cases <part>",
+      "cases of a data set: those that the model was validated on (val) or trained on (train), its test cases, or all",
+    ).choices(["val", "test", "train", "all"]),
+  )
+  .addOption(new Option("--threads <n>", "compute threads (default: all processors)").argParser(whole(1)))
+  .addOption(new Option("--engine <name>", "compute engine").choices(["wasm", "reference"]).default("wasm"))
+  .addOption(
+    new Option("--window <kind>", "auto: the whole scan at once where that is cheaper; patch: always the plan's patch")
+      .choices(["auto", "patch"])
+      .default("auto"),
+  )
+  .addOption(new Option("--step <share>", "distance of windows as a share of the window").default(0.5).argParser(share))
+  .addOption(new Option("--shifts <n>", "average over n one-voxel shifts, 0 to 7").default(0).argParser(whole(0)))
+  .option("--mirror", "average over mirror images along the axes that the plan allows")
+  .option("--json", "print the result as JSON")
+  .action(async (paths: string[], options: PredictCommandOptions) => {
+    const models = await Promise.all(options.model.map(loadModel));
+    const inputs = await findInputs(paths, models, { cases: options.cases });
+    assertSafeFolder(options.out, inputs);
+    await mkdir(options.out, { recursive: true });
+    const backend = await createBackend({ name: options.engine, threads: options.threads });
+    const progress = createProgress(process.stderr);
+    const start = performance.now();
+    try {
+      const predictor = createPredictor(models, { backend, window: options.window });
+      const { done, failed, faults } = await predictAll(predictor, inputs, options, progress);
+      progress.close();
+      predictor.close();
+      const seconds = (performance.now() - start) / 1000;
+      const trained = inputs.filter((input) => input.trained).map(({ id }) => id);
+      const result = { out: options.out, seconds, cases: done, failed, trainedOn: trained };
+      process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : describe(result, inputs.length));
+      if (failed.length > 0) process.exitCode = 1;
+      if (faults.length > 0) throw faults[0];
+    } finally {
+      progress.close();
+      await backend.close();
+    }
+  });
+
+/** One case after the other; a case that fails is noted and the rest go on. `faults` are errors that are not the user's. */
+async function predictAll(
+  predictor: Predictor,
+  inputs: readonly PredictInput[],
+  options: PredictCommandOptions,
+  progress: Progress,
+): Promise<{ done: Done[]; failed: Failed[]; faults: unknown[] }> {
+  const done: Done[] = [];
+  const failed: Failed[] = [];
+  const faults: unknown[] = [];
+  const channels = predictor.models[0].plan.channels.map(({ name }) => name);
+  for (const [index, input] of inputs.entries()) {
+    const { id } = input;
+    const head = `${index + 1}/${inputs.length} ${id}`;
+    progress.live(head);
+    try {
+      const { images } = await readCase({ id, images: input.images }, channels);
+      const { labels, milliseconds } = await predictor.segment(images, {
+        id,
+        models: input.models,
+        step: options.step,
+        shifts: options.shifts,
+        mirror: options.mirror,
+        onProgress: (part, of) => progress.live(of > 1 ? `${head}: window ${part} of ${of}` : head),
+      });
+      const file = outputPath(options.out, input);
+      await writeVolume(file, labels);
+      done.push({ id, file, milliseconds });
+      if (!options.json) progress.say(`${head}  ${milliseconds.total.toFixed(0)} ms`);
+    } catch (error) {
+      // What a user cannot mend is a fault of the program: the caller reports it with its stack when the rest is done.
+      if (!(error instanceof UserError)) faults.push(error);
+      const message = error instanceof Error ? error.message : String(error);
+      failed.push({ id, error: message });
+      progress.say(`${head}  failed: ${message}`);
+    }
+  }
+  return { done, failed, faults };
+}
+
+function describe(
+  result: { out: string; seconds: number; cases: Done[]; failed: Failed[]; trainedOn: string[] },
+  total: number,
+): string {
+  const { out, seconds, cases, failed, trainedOn } = result;
+  const lines = [`${cases.length} of ${total} cases written to ${out} in ${seconds.toFixed(1)} s.`];
+  if (failed.length > 0) lines.push(`${failed.length} failed: ${failed.map(({ id }) => id).join(", ")}.`);
+  if (trainedOn.length > 0) {
+    lines.push(`${trainedOn.length} of these cases were used to train a model: do not report their scores as results.`);
+  }
+  return `${lines.join("\n")}\n`;
+}

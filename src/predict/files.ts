@@ -1,0 +1,131 @@
+import { existsSync, realpathSync } from "node:fs";
+import { stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { channelSuffix, findCases, listSome, stemOf } from "../dataset/layout.ts";
+import { readDataset } from "../dataset/read.ts";
+import type { DatasetCase } from "../dataset/types.ts";
+import type { Model } from "../model/types.ts";
+import { fail } from "../util/errors.ts";
+import { explainFileError } from "../util/files.ts";
+import { scanExtension, scanExtensions } from "../volume/files.ts";
+
+/** Which cases of a data set to predict: `val` and `train` are those of the models themselves. */
+export type CaseChoice = "val" | "train" | "test" | "all";
+
+export interface PredictInput extends DatasetCase {
+  /** Indices of the models to average: all, but for `val` those that have the case in their validation part. */
+  models: number[];
+  /** Whether one of those models was trained on this case (known for data set folders only). */
+  trained: boolean;
+}
+
+export interface FindOptions {
+  /** For data set folders (those with a dataset.json), where it is required. */
+  cases?: CaseChoice;
+}
+
+/**
+ * The cases that `paths` stand for: a scan file (`_0000` gathers its channels), a folder of scans, or a data set folder. Throws
+ * UserError for a path that does not exist or holds no scan, two cases with one id, and a choice that gives no case.
+ */
+export async function findInputs(
+  paths: readonly string[],
+  models: readonly Model[],
+  options: FindOptions = {},
+): Promise<PredictInput[]> {
+  const found: PredictInput[] = [];
+  const everyModel = models.map((_, index) => index);
+  for (const path of paths) {
+    const info = await stat(path).catch((error) => {
+      throw explainFileError(error, path) ?? error;
+    });
+    const plain = (entry: DatasetCase): PredictInput => ({ ...entry, models: everyModel, trained: false });
+    if (info.isDirectory() && existsSync(join(path, "dataset.json"))) {
+      found.push(...(await datasetInputs(path, models, options.cases)));
+    } else if (options.cases) {
+      fail(`Expected a data set folder for --cases ${options.cases}, but there is no dataset.json in ${path}.`);
+    } else if (info.isDirectory()) {
+      found.push(...(await findCases({ images: path })).map(plain));
+    } else {
+      found.push(plain(fileInput(path, models[0].plan.channels.length)));
+    }
+  }
+  const seen = new Map<string, string>();
+  for (const { id, images } of found) {
+    const other = seen.get(id);
+    if (other) fail(`Expected every case once, but ${other} and ${images[0]} are both named ${id}; rename one.`);
+    seen.set(id, images[0]);
+  }
+  return found;
+}
+
+function fileInput(path: string, channels: number): DatasetCase {
+  if (!scanExtension(path)) fail(`Expected a scan (${scanExtensions.join(", ")}), but got ${path}.`);
+  const stem = stemOf(path);
+  const suffix = channelSuffix(stem);
+  if (suffix?.channel !== 0) return { id: stem, images: [resolve(path)] };
+  const images = Array.from({ length: channels }, (_, c) =>
+    resolve(dirname(path), `${suffix.id}_${String(c).padStart(4, "0")}${basename(path).slice(stem.length)}`),
+  ).filter((image) => existsSync(image));
+  return { id: suffix.id, images };
+}
+
+async function datasetInputs(
+  path: string,
+  models: readonly Model[],
+  choice: CaseChoice | undefined,
+): Promise<PredictInput[]> {
+  if (!choice) fail(`${path} is a data set; say which of its cases to predict with --cases val, test, train or all.`);
+  const dataset = await readDataset(path);
+  const parts = models.map(({ provenance }) => ({
+    train: new Set(provenance.trainingCases),
+    val: new Set(provenance.validationCases),
+  }));
+  const listed = [...dataset.training, ...dataset.test];
+  const everyModel = models.map((_, index) => index);
+  const modelsFor = (entry: DatasetCase): number[] => {
+    if (choice === "val") return everyModel.filter((m) => parts[m].val.has(entry.id));
+    if (choice === "train") return parts.some(({ train }) => train.has(entry.id)) ? everyModel : [];
+    return choice === "all" || dataset.test.includes(entry) ? everyModel : [];
+  };
+  const chosen = listed
+    .map((entry) => ({ ...entry, models: modelsFor(entry) }))
+    .filter((entry) => entry.models.length > 0)
+    .map((entry) => ({ ...entry, trained: entry.models.some((m) => parts[m].train.has(entry.id)) }));
+  if (chosen.length === 0) {
+    const reasons: Record<CaseChoice, string> = {
+      val: "none of the models has validation cases in it (was it trained on all cases, or on another data set?)",
+      train: "none of the models was trained on it",
+      test: "it has no test cases (imagesTs)",
+      all: "it is empty",
+    };
+    fail(`Expected cases for --cases ${choice} in ${path}, but ${reasons[choice]}.`);
+  }
+  const known = new Set(listed.map(({ id }) => id));
+  const wanted = choice === "val" || choice === "train" ? parts.flatMap((part) => [...part[choice]]) : [];
+  const absent = [...new Set(wanted)].filter((id) => !known.has(id));
+  if (absent.length > 0) {
+    fail(
+      `Expected the models' ${choice} cases in ${path}, but ${listSome(absent)} ${absent.length > 1 ? "are" : "is"} not there.`,
+    );
+  }
+  return chosen;
+}
+
+/** Path of a case's prediction: PNG for PNG input, else compressed NIfTI. */
+export function outputPath(folder: string, input: DatasetCase): string {
+  return join(folder, `${input.id}${scanExtension(input.images[0]) === ".png" ? ".png" : ".nii.gz"}`);
+}
+
+/** Refuses a folder that holds inputs: a prediction must never stand in for a scan or a true label. */
+export function assertSafeFolder(folder: string, inputs: readonly DatasetCase[]): void {
+  if (!existsSync(folder)) return;
+  const out = realpathSync(folder);
+  const files = inputs.flatMap(({ images, label }) => (label ? [...images, label] : images));
+  const inside = files.find((file) => existsSync(file) && dirname(realpathSync(file)) === out);
+  if (inside) {
+    fail(
+      `Predictions would be written into ${folder}, among inputs such as ${basename(inside)}; choose another --out.`,
+    );
+  }
+}
