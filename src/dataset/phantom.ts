@@ -65,7 +65,7 @@ export function makePhantom(seed: number, index: number, options: PhantomOptions
           const x = w + (corner & 1 ? 0.25 : -0.25) - (shape[2] - 1) / 2;
           const near = middle.distance > 4 ? middle : nearest(structure, z, y, x);
           sum += tissue(near, z, y, x);
-          if (near.distance + rater(z, y, x) < 0) {
+          if (near.distance < 2 && near.distance + rater(z, y, x) < 0) {
             if (near.point >= structure.split) front++;
             else back++;
           }
@@ -145,7 +145,8 @@ function makeTissue(rng: Random, structure: Structure): (near: Near, z: number, 
   return (near, z, y, x) => {
     if (near.distance < 0) return own + inner(z, y, x);
     const gap = gaps(z, y, x);
-    if (Math.hypot(z - neighbour[0], y - neighbour[1], x - neighbour[2]) < reach + gap) return neighbourGrey;
+    const away = (z - neighbour[0]) ** 2 + (y - neighbour[1]) ** 2 + (x - neighbour[2]) ** 2;
+    if (away < (reach + gap) ** 2) return neighbourGrey;
     // a thin white rim, open in places
     if (near.distance < rim && gap < 0.7) return 1;
     const fold = folds(z, y, x);
@@ -160,35 +161,45 @@ const gridSize = 42;
 
 /**
  * A sum of plane waves of about the given wavelength (mm) with zero mean and the given standard deviation, on a grid of
- * 2 mm over the cube of 41 mm to each side of the middle, linear between its points: cosines at every place cost a second.
+ * 2 mm over the cube of 41 mm to each side of the middle, linear between its points: cosines at every place would cost a second a scan.
  */
 function smoothField(rng: Random, wavelength: number, deviation: number): Field {
-  const waves = Array.from({ length: 8 }, () => {
+  const waveCount = 8;
+  const amplitude = deviation * Math.sqrt(2 / waveCount);
+  const n = gridSize;
+  const grid = new Float32Array(n ** 3);
+  for (let wave = 0; wave < waveCount; wave++) {
     const direction = [rng.normal(), rng.normal(), rng.normal()];
     const length = (Math.hypot(...direction) || 1) * wavelength * rng.uniform(0.75, 1.5);
-    return { k: direction.map((v) => (2 * Math.PI * v) / length), phase: rng.uniform(0, 2 * Math.PI) };
-  });
-  const amplitude = deviation * Math.sqrt(2 / waves.length);
-  const grid = new Float32Array(gridSize ** 3);
-  for (let d = 0, i = 0; d < gridSize; d++) {
-    for (let h = 0; h < gridSize; h++) {
-      for (let w = 0; w < gridSize; w++, i++) {
-        let sum = 0;
-        for (const { k, phase } of waves) sum += Math.cos(gridStep * (k[0] * d + k[1] * h + k[2] * w) + phase);
-        grid[i] = amplitude * sum;
+    const phase = rng.uniform(0, 2 * Math.PI);
+    const [kd, kh, kw] = direction.map((v) => (2 * Math.PI * gridStep * v) / length);
+    const cosW = Float64Array.from({ length: n }, (_, w) => amplitude * Math.cos(kw * w));
+    const sinW = Float64Array.from({ length: n }, (_, w) => amplitude * Math.sin(kw * w));
+    for (let d = 0, i = 0; d < n; d++) {
+      for (let h = 0; h < n; h++) {
+        const cosRow = Math.cos(kd * d + kh * h + phase);
+        const sinRow = Math.sin(kd * d + kh * h + phase);
+        for (let w = 0; w < n; w++, i++) grid[i] += cosRow * cosW[w] - sinRow * sinW[w];
       }
     }
   }
-  const at = (v: number): number => Math.min(gridSize - 1.001, Math.max(0, v / gridStep + (gridSize - 1) / 2));
+  const at = (v: number): number => Math.min(n - 1.001, Math.max(0, v / gridStep + (n - 1) / 2));
   return (z, y, x) => {
-    const [pd, ph, pw] = [at(z), at(y), at(x)];
-    const i = (Math.floor(pd) * gridSize + Math.floor(ph)) * gridSize + Math.floor(pw);
-    const [fd, fh, fw] = [pd % 1, ph % 1, pw % 1];
-    const along = (j: number): number => grid[j] + fw * (grid[j + 1] - grid[j]);
-    const plane = (j: number): number => along(j) + fh * (along(j + gridSize) - along(j));
-    const near = plane(i);
-    return near + fd * (plane(i + gridSize * gridSize) - near);
+    const pd = at(z);
+    const ph = at(y);
+    const pw = at(x);
+    const [d, h, w] = [Math.floor(pd), Math.floor(ph), Math.floor(pw)];
+    const i = (d * n + h) * n + w;
+    const [fd, fh, fw] = [pd - d, ph - h, pw - w];
+    const j = i + n * n;
+    const near = mix(mix(grid[i], grid[i + 1], fw), mix(grid[i + n], grid[i + n + 1], fw), fh);
+    const far = mix(mix(grid[j], grid[j + 1], fw), mix(grid[j + n], grid[j + n + 1], fw), fh);
+    return mix(near, far, fd);
   };
+}
+
+function mix(a: number, b: number, share: number): number {
+  return a + share * (b - a);
 }
 
 /** Slow shading across the scan, within about 20 %, as a surface coil gives. */

@@ -1,0 +1,52 @@
+import type { Command } from "commander";
+
+export interface CommandEntry {
+  name: string;
+  /** One line for `lunet --help`. */
+  summary: string;
+  load(): Promise<Command>;
+}
+
+/** Every command in the order in which a user meets them; its module is loaded when it is called. */
+export const commands: readonly CommandEntry[] = [
+  {
+    name: "demo",
+    summary: "train, predict and evaluate on made-up scans; writes a page with the results",
+    load: async () => (await import("./demo.ts")).demoCommand,
+  },
+  {
+    name: "verify",
+    summary: "check every file of a data set",
+    load: async () => (await import("./verify.ts")).verifyCommand,
+  },
+  {
+    name: "plan",
+    summary: "measure a data set and decide spacing, patch, pools and normalisation",
+    load: async () => (await import("./plan.ts")).planCommand,
+  },
+  {
+    name: "info",
+    summary: "show the layers, parameters, work and memory of a net or a model",
+    load: async () => (await import("./info.ts")).infoCommand,
+  },
+  {
+    name: "train",
+    summary: "train a net on a data set into a run folder; resumable",
+    load: async () => (await import("./train.ts")).trainCommand,
+  },
+  {
+    name: "predict",
+    summary: "segment scans with a model or an ensemble",
+    load: async () => (await import("./predict.ts")).predictCommand,
+  },
+  {
+    name: "evaluate",
+    summary: "compare predicted label maps with the true ones",
+    load: async () => (await import("./evaluate.ts")).evaluateCommand,
+  },
+  {
+    name: "export",
+    summary: "write a model as ONNX for other programs",
+    load: async () => (await import("./export.ts")).exportCommand,
+  },
+];

@@ -1,0 +1,69 @@
+import { readFileSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import { UserError } from "../util/errors.ts";
+import { explainFileError } from "../util/files.ts";
+import { type CommandEntry, commands } from "./commands.ts";
+
+/** What the shell sees; docs/reference.md explains each to users. */
+export const exitCodes = { ok: 0, badInput: 1, badUsage: 2, internal: 70 } as const;
+
+/**
+ * The command line: `argv` without the program's own name. Prints to stdout and stderr and gives the exit code. Only the
+ * module of the command that was asked for is loaded. LUNET_DEBUG=1 adds the stack to every error.
+ */
+export async function main(argv: string[], entries: readonly CommandEntry[] = commands): Promise<number> {
+  process.stdout.on("error", quietOnClosedPipe);
+  try {
+    const program = new Command("lunet")
+      .description("Train, evaluate and deploy lean U-Nets for medical image segmentation.")
+      .version(versionOf(), "-V, --version", "print the version")
+      .helpCommand("help [command]", "show the help of a command")
+      .helpOption("-h, --help", "show this help")
+      .exitOverride();
+    const args = argv[0] === "help" && argv.length > 1 ? [argv[1], "--help"] : argv;
+    for (const entry of entries) {
+      const command = entry.name === args[0] ? await entry.load() : new Command(entry.name);
+      if (entry.name === args[0]) stopByThrowing(command, program);
+      program.addCommand(command.summary(entry.summary));
+    }
+    await program.parseAsync(args, { from: "user" });
+    return Number(process.exitCode ?? exitCodes.ok);
+  } catch (error) {
+    return report(error);
+  } finally {
+    process.stdout.off("error", quietOnClosedPipe);
+  }
+}
+
+/** Settings of the program do not reach commands that were made on their own. */
+function stopByThrowing(command: Command, parent: Command): void {
+  command.copyInheritedSettings(parent);
+  for (const child of command.commands) stopByThrowing(child, command);
+}
+
+function report(error: unknown): number {
+  // Commander has printed its own message by now; help and version end here too, with exit code 0.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.badUsage;
+  const known = error instanceof UserError ? error : explainFileError(error);
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const debug = process.env.LUNET_DEBUG === "1";
+  if (known) {
+    process.stderr.write(`lunet: ${known.message}\n${debug ? `${stack}\n` : ""}`);
+    return exitCodes.badInput;
+  }
+  process.stderr.write(
+    `lunet: this is a fault in lunet, not in your input; please report it with these lines:\n${stack}\n`,
+  );
+  return exitCodes.internal;
+}
+
+/** `lunet ... | head` closes our output early: that is no error. */
+function quietOnClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code === "EPIPE") process.exit(exitCodes.ok);
+  throw error;
+}
+
+function versionOf(): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
