@@ -2,7 +2,7 @@ import { fail } from "../util/errors.ts";
 import { type Vec3, voxelCount } from "../volume/volume.ts";
 import type { Fingerprint } from "./fingerprint.ts";
 import { median, percentiles } from "./statistics.ts";
-import { checkPatch, planTopology, roundUpPatch, type Topology } from "./topology.ts";
+import { checkPatch, planTopology, poolFactors, roundUpPatch, type Topology } from "./topology.ts";
 import type { Dataset, Normalisation, Plan } from "./types.ts";
 
 export { checkPatch } from "./topology.ts";
@@ -134,15 +134,17 @@ function choosePatch(
     reasons.push(`Patch is ${by(patch)} (D, H, W), as asked, with ${topology.pools.length} pools.`);
     return { patch, topology };
   }
-  // Shrink the longest axis until the patch fits the budget; whole scans are best where they fit.
-  const goal = [...size] as Vec3;
+  // Whole scans are best where they fit; else the longest axes are cut to one length.
   const budget = patchBudget[dimensions];
-  while (voxelCount(goal) > budget) {
-    const longest = goal.indexOf(Math.max(...goal));
-    goal[longest] = Math.max(1, Math.floor(goal[longest] * 0.95));
-  }
+  let longest = Math.max(...size);
+  const cut = (): Vec3 => size.map((n) => Math.min(n, longest)) as Vec3;
+  while (voxelCount(cut()) > budget) longest--;
+  const goal = cut();
   const topology = planTopology(goal, spacing, overrides.pools);
-  const patch = roundUpPatch(goal, topology.pools);
+  const factors = poolFactors(topology.pools);
+  const patch = roundUpPatch(goal, topology.pools).map((n, axis) =>
+    n > goal[axis] && goal[axis] < size[axis] ? n - factors[axis] : n,
+  ) as Vec3;
   reasons.push(
     by(goal) === by(size)
       ? `Patch is ${by(patch)} (D, H, W): the median scan is ${by(size)}, rounded up so that ${topology.pools.length} pools divide it.`

@@ -63,18 +63,22 @@ export function cutPatch(prepared: PreparedCase, shape: Vec3, start: Vec3, into?
   const patch = into ?? { image: new Float32Array(channels * voxels), label: new Uint8Array(voxels), shape };
   patch.image.fill(0);
   patch.label.fill(0);
+  const { label } = prepared;
   const from = Math.max(0, start[2]);
   const to = Math.min(W, start[2] + pW);
   if (to <= from) return patch;
   for (let d = Math.max(0, start[0]); d < Math.min(D, start[0] + pD); d++) {
     for (let h = Math.max(0, start[1]); h < Math.min(H, start[1] + pH); h++) {
-      const source = (d * H + h) * W;
+      const row = (d * H + h) * W;
       const target = ((d - start[0]) * pH + (h - start[1])) * pW + from - start[2];
+      // Rows are short: plain loops beat a subarray and set() for each.
+      const n = to - from;
       for (let c = 0; c < channels; c++) {
-        const plane = c * D * H * W + source;
-        patch.image.set(prepared.image.subarray(plane + from, plane + to), c * voxels + target);
+        const source = c * D * H * W + row + from;
+        const at = c * voxels + target;
+        for (let i = 0; i < n; i++) patch.image[at + i] = prepared.image[source + i];
       }
-      if (prepared.label) patch.label.set(prepared.label.subarray(source + from, source + to), target);
+      if (label) for (let i = 0; i < n; i++) patch.label[target + i] = label[row + from + i];
     }
   }
   return patch;
