@@ -12,8 +12,6 @@ interface Program {
 export interface Programs {
   /** The function that gives the logits of a model for inputs [batch, C, ...shape]; valid until the next call of `get`. */
   get(model: Model, shape: Vec3, batch: number): Promise<(input: Float32Array) => Float32Array>;
-  /** Bytes that the kept programs hold. */
-  bytes(): number;
   close(): void;
 }
 
@@ -43,7 +41,6 @@ export function createPrograms(backend: Backend, maxBytes: number): Programs {
       program.model = model;
       return (input) => program.inference.logits(input);
     },
-    bytes,
     close() {
       for (const { inference } of kept.values()) inference.close();
       kept.clear();
