@@ -46,6 +46,9 @@ describe("axis codes", () => {
     const [s, c] = [Math.sin(0.7) * 10, Math.cos(0.7) * 10];
     expect(axisCodes([0.5, 0, s, 0, 0, 0.5, 0, 0, 0, 0, c, 0])).toBe("RAS");
   });
+  test("a turn of exactly 45 degrees keeps the order of RAS", () => {
+    expect(axisCodes([1, -1, 0, 0, 1, 1, 0, 0, 0, 0, 1, 0])).toBe("RAS");
+  });
   test("of every target, and refuses what is no orientation", () => {
     const volume: Volume = {
       data: new Uint8Array(6),

@@ -74,6 +74,12 @@ test("every row filter, by hand", async () => {
   expect([...data]).toEqual([10, 20, 30, 5, 6, 7, 6, 7, 6, 5, 9, 11, 6, 10, 12]);
 });
 
+test("Paeth's tie between above and corner goes to above", async () => {
+  // Left 1, above 7, corner 3: the estimate 5 is 2 from both.
+  const { data } = await decodePng(png(2, 2, 8, 0, [0, 3, 7, 4, 254, 0]), "t");
+  expect([...data]).toEqual([3, 7, 1, 7]);
+});
+
 test("2 and 4 bits a pixel", async () => {
   expect([...(await decodePng(png(3, 1, 2, 0, [0, 0b01_10_11_00]), "t")).data]).toEqual([1, 2, 3]);
   expect([...(await decodePng(png(3, 1, 4, 0, [0, 0x5a, 0xf0]), "t")).data]).toEqual([5, 10, 15]);
