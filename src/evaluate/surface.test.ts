@@ -169,25 +169,37 @@ test("weighted percentile takes the value whose cumulative weight reaches the sh
   expect(weightedPercentile(values, Float64Array.of(6, 93, 1), 0.95)).toBe(3);
 });
 
-test("a hippocampus-sized case takes milliseconds and a 256³ ball pair seconds", () => {
+test("a hippocampus-sized case takes milliseconds and a 256³ ball pair seconds", { timeout: 30000 }, () => {
+  const time = (work: () => unknown): number => {
+    const start = performance.now();
+    work();
+    return performance.now() - start;
+  };
   const small: Vec3 = [35, 50, 36];
-  const smallBall = (x: number) =>
-    mask(small, (d, h, w) => Math.hypot((d - 17) / 12, (h - 24) / 20, (w - x) / 12) <= 1);
-  const [a, b] = [smallBall(17), smallBall(18)];
-  distances(a, b, small, [1, 1, 1]);
-  let start = performance.now();
-  distances(a, b, small, [1, 1, 1]);
-  // Measured 10 to 20 ms; the bound leaves room for a busy machine.
-  expect(performance.now() - start).toBeLessThan(100);
+  const bean = (x: number) => mask(small, (d, h, w) => Math.hypot((d - 17) / 12, (h - 24) / 20, (w - x) / 12) <= 1);
+  const [a, b] = [bean(17), bean(18)];
+  // Measured 10 to 20 ms; the best of five, and the bounds, leave room for a busy machine.
+  expect(Math.min(...[1, 2, 3, 4, 5].map(() => time(() => distances(a, b, small, [1, 1, 1]))))).toBeLessThan(100);
   const large: Vec3 = [256, 256, 256];
-  const largeBall = (x: number) =>
-    mask(large, (d, h, w) => (d - 128) ** 2 + (h - 128) ** 2 + (w - x) ** 2 <= 100 * 100);
-  const [c, d] = [largeBall(120), largeBall(128)];
-  start = performance.now();
-  const result = distances(c, d, large, [1, 1, 1]);
-  expect(performance.now() - start).toBeLessThan(8000);
-  expect(result.hd95).toBeGreaterThan(6);
-  expect(result.hd95).toBeLessThanOrEqual(8);
+  const ball = (x: number): Uint8Array => {
+    const out = new Uint8Array(256 ** 3);
+    for (let d = -100; d <= 100; d++) {
+      for (let h = -100; h <= 100; h++) {
+        const half = Math.floor(Math.sqrt(100 * 100 - d * d - h * h));
+        const row = ((d + 128) * 256 + h + 128) * 256 + x;
+        if (half >= 0) out.fill(1, row - half, row + half + 1);
+      }
+    }
+    return out;
+  };
+  const [near, far] = [ball(120), ball(128)];
+  let hd95: number | null = null;
+  const taken = time(() => {
+    hd95 = distances(near, far, large, [1, 1, 1]).hd95;
+  });
+  expect(taken).toBeLessThan(8000);
+  expect(hd95).toBeGreaterThan(6);
+  expect(hd95).toBeLessThanOrEqual(8);
 });
 
 /** The same definitions, straight: every inside voxel, its six neighbours, every pair of faces. */
