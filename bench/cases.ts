@@ -30,8 +30,10 @@ export interface Measurement {
   /** Mean probability of class 0 (inference) or the last loss (training): equal work gives equal numbers. */
   value: number;
   version: string;
-  /** lunet only: GFLOP/s that the probed multiply-add loop reaches with these threads, where the engine tells. */
-  peakGflops?: number | null;
+  /** lunet's wasm engine only: GFLOP/s of its multiply-add loop in registers, times the threads. */
+  peakGflops?: number;
+  /** The register tiles it chose. */
+  tiles?: string;
 }
 
 /** The benchmark's U-Nets: 5 levels, 2 convolutions a block, 1 channel in, 2 classes out. */

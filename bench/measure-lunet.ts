@@ -1,6 +1,7 @@
 // Child process of run.ts: times our engine on one job and prints one JSON line.
 import { createBackend } from "../src/engine/backend.ts";
 import type { Backend, TrainSpec } from "../src/engine/types.ts";
+import type { WasmBackend } from "../src/engine/wasm/backend.ts";
 import { sampleModel } from "../src/model/sample.ts";
 import { buildGraph, initialise } from "../src/net/build.ts";
 import { classProbabilities } from "../src/predict/probabilities.ts";
@@ -8,11 +9,8 @@ import { type Job, type Measurement, netOf, shapeOf } from "./cases.ts";
 import { measure } from "./clock.ts";
 import { meanOfFirstClass, sampleInput } from "./input.ts";
 
-/** An engine that can time its own multiply-add loop says how fast the machine is for it. */
-interface ProbedBackend extends Backend {
-  /** GFLOP/s over all its threads. */
-  probe?(): number | Promise<number>;
-}
+/** The wasm backend tells how fast one thread multiplies and adds, and which register tiles it chose. */
+type ProbedBackend = Backend & Partial<Pick<WasmBackend, "probe">>;
 
 /** As in bench/peers/torch_unet.py: soft Dice over both classes and Adam. */
 const spec: TrainSpec = {
@@ -28,9 +26,10 @@ const graph = buildGraph(net, { batch: job.batch, shape: shapeOf(job) });
 const input = sampleInput(job);
 const backend: ProbedBackend = await createBackend({ name: job.engine, threads: job.threads });
 const result = job.mode === "infer" ? await infer() : await train();
-const peakGflops = (await backend.probe?.()) ?? null;
+const probed = await backend.probe?.();
 await backend.close();
-const line: Measurement = { ...result, peakGflops, version: `node ${process.versions.node}` };
+const peak = probed && { peakGflops: job.threads * probed.peak, tiles: probed.chosen.name };
+const line: Measurement = { ...result, ...peak, version: `node ${process.versions.node}` };
 process.stdout.write(`${JSON.stringify(line)}\n`);
 
 async function infer() {
