@@ -21,6 +21,14 @@ const surface = (map: Uint8Array, shape: Vec3, affine: ArrayLike<number>): Surfa
 const distances = (a: Uint8Array, b: Uint8Array, shape: Vec3, spacing: Vec3, tolerance = 1) =>
   surfaceDistances(surface(a, shape, affineOf(spacing)), surface(b, shape, affineOf(spacing)), tolerance);
 
+/** Processor time in ms, which other programs on the machine change little. */
+function time(work: () => unknown): number {
+  const start = process.cpuUsage();
+  work();
+  const { user, system } = process.cpuUsage(start);
+  return (user + system) / 1000;
+}
+
 const area = (s: Surface): number => s.areas.reduce((sum, a) => sum + a, 0);
 
 const grids = fc
@@ -146,7 +154,9 @@ test("nearest distances agree with a loop over all pairs, far clusters and repea
   );
 });
 
-test("two far shells of 50,000 points are quick too: split planes without boxes took half a minute", () => {
+test("two far shells of 50,000 points are quick too: split planes without boxes took half a minute", {
+  timeout: 60000,
+}, () => {
   const n = 50000;
   const shell = Float64Array.from({ length: 3 * n }, (_, i) => {
     // A Fibonacci lattice on the unit sphere, as x, y, z by turns.
@@ -155,9 +165,11 @@ test("two far shells of 50,000 points are quick too: split planes without boxes 
     const turn = k * 2.399963229728653;
     return 50 * [Math.sqrt(1 - z * z) * Math.cos(turn), Math.sqrt(1 - z * z) * Math.sin(turn), z][i % 3];
   });
-  const start = performance.now();
-  const found = nearestDistances(shell)(shell.map((x) => x + 140));
-  expect(performance.now() - start).toBeLessThan(5000);
+  let found = new Float64Array(0);
+  const taken = time(() => {
+    found = nearestDistances(shell)(shell.map((x) => x + 140));
+  });
+  expect(taken).toBeLessThan(5000);
   const nearest = found.reduce((low, x) => Math.min(low, x));
   expect(nearest).toBeCloseTo(140 * Math.sqrt(3) - 100, 0);
 });
@@ -169,16 +181,11 @@ test("weighted percentile takes the value whose cumulative weight reaches the sh
   expect(weightedPercentile(values, Float64Array.of(6, 93, 1), 0.95)).toBe(3);
 });
 
-test("a hippocampus-sized case takes milliseconds and a 256³ ball pair seconds", { timeout: 30000 }, () => {
-  const time = (work: () => unknown): number => {
-    const start = performance.now();
-    work();
-    return performance.now() - start;
-  };
+test("a hippocampus-sized case takes milliseconds and a 256³ ball pair seconds", { timeout: 60000 }, () => {
   const small: Vec3 = [35, 50, 36];
   const bean = (x: number) => mask(small, (d, h, w) => Math.hypot((d - 17) / 12, (h - 24) / 20, (w - x) / 12) <= 1);
   const [a, b] = [bean(17), bean(18)];
-  // Measured 10 to 20 ms; the best of five, and the bounds, leave room for a busy machine.
+  // Measured 10 to 20 ms and 1 to 2 s.
   expect(Math.min(...[1, 2, 3, 4, 5].map(() => time(() => distances(a, b, small, [1, 1, 1]))))).toBeLessThan(100);
   const large: Vec3 = [256, 256, 256];
   const ball = (x: number): Uint8Array => {
