@@ -60,6 +60,10 @@ async function bench(options: BenchOptions): Promise<void> {
   for (const job of jobs) results.push(await measureCase(job, rounds, options.torch));
   const summaries = results.map(summarise);
   process.stdout.write(`${table(summaries)}\n`);
+  const others = Math.max(0, ...summaries.map((summary) => summary.otherCores ?? 0));
+  if (others > 0.2) {
+    process.stdout.write(`Other processes kept up to ${others.toFixed(1)} cores busy: run again on a quiet machine.\n`);
+  }
   for (const result of results) {
     for (const [runner, reason] of Object.entries(result.failures)) {
       process.stdout.write(`${result.job.net} ${result.job.mode}: ${runner} failed: ${reason}\n`);

@@ -72,7 +72,7 @@ function namedNet(name: string, options: InfoOptions, patch: Vec3): NetSpec {
 }
 
 /** A table with a row per layer, then the totals. */
-export function describe(count: NetCount, patch: Vec3, batch: number, model?: Model): string {
+function describe(count: NetCount, patch: Vec3, batch: number, model?: Model): string {
   const rows = count.layers.map((l) => [
     l.name,
     `${l.kind} ${l.kernel.join("x")}`,

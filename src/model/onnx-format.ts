@@ -4,7 +4,7 @@ import { bytesField, type Field, floatField, intField, join, messageField, strin
  * The messages of onnx.proto (github.com/onnx/onnx, IR version 8) that a net needs; numbers are the fields' numbers there.
  */
 
-export type Attribute = number | number[] | { float: number };
+type Attribute = number | number[] | { float: number };
 
 /** Names of tensors in and out, and the operator's attributes (integers, lists of integers, floats). */
 export interface OnnxNode {

@@ -4,7 +4,7 @@ import { buildGraph, strideOf } from "./build.ts";
 import type { NetSpec } from "./spec.ts";
 
 /** One row of the layer table. */
-export interface LayerCount {
+interface LayerCount {
   name: string;
   kind: GraphNode["kind"];
   /** Kernel of a convolution, factor of a pool or transposed convolution. */
