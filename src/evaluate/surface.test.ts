@@ -165,7 +165,7 @@ test("two far shells of 50,000 points are quick too: split planes without boxes 
     const turn = k * 2.399963229728653;
     return 50 * [Math.sqrt(1 - z * z) * Math.cos(turn), Math.sqrt(1 - z * z) * Math.sin(turn), z][i % 3];
   });
-  let found = new Float64Array(0);
+  let found: Float64Array = new Float64Array(0);
   const taken = time(() => {
     found = nearestDistances(shell)(shell.map((x) => x + 140));
   });
