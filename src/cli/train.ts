@@ -145,8 +145,14 @@ log.jsonl (a line an epoch), progress.svg, checkpoint.safetensors.`,
   )
   .action(async (data: string | undefined, options: TrainCommandOptions) => {
     const stopper = new AbortController();
+    let begun = false;
+    let asked = Number.POSITIVE_INFINITY;
     const stop = (): void => {
-      if (stopper.signal.aborted) process.exit(interruptedCode); // asked twice: at once
+      const now = performance.now();
+      // At once where nothing is trained yet, and when asked again; but a terminal and a parent process may both pass on one
+      // Ctrl-C, so not within a second.
+      if (!begun || now - asked > 1000) process.exit(interruptedCode);
+      asked = Math.min(asked, now);
       stopper.abort();
     };
     process.on("SIGINT", stop).on("SIGTERM", stop);
@@ -155,6 +161,9 @@ log.jsonl (a line an epoch), progress.svg, checkpoint.safetensors.`,
         ...optionsOf(data, options),
         progress: createProgress(process.stderr),
         signal: stopper.signal,
+        onBegin: () => {
+          begun = true;
+        },
       });
       await report(result, options);
     } finally {

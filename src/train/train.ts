@@ -35,6 +35,8 @@ export interface TrainOptions extends SetupOptions {
   progress?: Progress;
   /** Ends the run after its step, with a checkpoint. */
   signal?: AbortSignal;
+  /** Called just before the first step: from here on there is something to keep. */
+  onBegin?: () => void;
 }
 
 export interface TrainResult {
@@ -94,6 +96,7 @@ export async function trainNet(options: TrainOptions): Promise<TrainResult> {
     progress.say(planWords(planned.run));
     const start = await loadStart(paths.checkpoint, trainer);
     if (start.step > 0) progress.say(`resuming after step ${start.step}`);
+    options.onBegin?.();
     const session = { paths, plan, graph, trainer, batches, validator, progress, signal, ...planned };
     const run = await runSession(session, start);
     return { run, folder: paths.folder, seconds: (performance.now() - began) / 1000 };

@@ -1,0 +1,261 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { readModel } from "../src/model/file.ts";
+import { parseLog } from "../src/train/log.ts";
+import type { RunFile } from "../src/train/run-folder.ts";
+import { type TrainOptions, trainNet } from "../src/train/train.ts";
+import { random } from "../src/util/random.ts";
+import { writeVolume } from "../src/volume/files.ts";
+
+const program = fileURLToPath(new URL("../bin/lunet.mjs", import.meta.url));
+const side = 16;
+const engines = [
+  { engine: "reference", threads: [1] },
+  { engine: "wasm", threads: [1, 2] },
+] as const;
+
+let folder: string;
+let data: string;
+
+/** Six volumes of noise with a bright block (class 1) and a dark one (class 2). */
+async function writeDataset(root: string): Promise<void> {
+  await mkdir(join(root, "imagesTr"), { recursive: true });
+  await mkdir(join(root, "labelsTr"));
+  const affine = Float64Array.of(1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1);
+  const ids = Array.from({ length: 6 }, (_, i) => `case_${i}`);
+  for (const [index, id] of ids.entries()) {
+    const generator = random(index, 77);
+    const image = new Float32Array(side ** 3);
+    const label = new Uint8Array(side ** 3);
+    const [d0, h0, w0] = [1, 2, 3].map(() => 2 + generator.int(4));
+    for (let d = 0, i = 0; d < side; d++) {
+      for (let h = 0; h < side; h++) {
+        for (let w = 0; w < side; w++, i++) {
+          const inside = (at: number, from: number): boolean => at >= from && at < from + 5;
+          label[i] = !inside(h, h0) || !inside(w, w0) ? 0 : inside(d, d0) ? 1 : inside(d, d0 + 5) ? 2 : 0;
+          image[i] = [0, 3, -3][label[i]] + generator.normal();
+        }
+      }
+    }
+    const shape: [number, number, number] = [side, side, side];
+    await writeVolume(join(root, "imagesTr", `${id}.nii.gz`), { data: image, shape, affine });
+    await writeVolume(join(root, "labelsTr", `${id}.nii.gz`), { data: label, shape, affine });
+  }
+  const json = {
+    name: "Blocks",
+    modality: { 0: "MRI" },
+    labels: { 0: "background", 1: "bright", 2: "dark" },
+    training: ids.map((id) => ({ image: `./imagesTr/${id}.nii.gz`, label: `./labelsTr/${id}.nii.gz` })),
+  };
+  await writeFile(join(root, "dataset.json"), JSON.stringify(json));
+}
+
+const shared = ["--net", "lean:3", "--levels", "2", "--convs", "1", "--patch", "8", "--seed", "3"];
+const recipe = ["--augment", "full", "--mirror", "D,W", "--dropout", "0.1", "--ema", "0.9"];
+const length = ["--steps", "22", "--epoch-steps", "4"];
+/** The same run as options of trainNet. */
+const options: Omit<TrainOptions, "out"> = {
+  net: "lean:3",
+  levels: 2,
+  convs: 1,
+  mirrorAxes: [0, 2],
+  budget: { steps: 22 },
+  epochSteps: 4,
+  settings: { window: "8", seed: 3, augment: "full", dropout: 0.1, ema: 0.9 },
+};
+
+interface Ended {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+function start(args: string[]): { child: ChildProcess; ended: Promise<Ended> } {
+  const child = spawn(process.execPath, [program, "train", ...args], {
+    env: { ...process.env, SOURCE_DATE_EPOCH: "1700000000" },
+  });
+  const texts = { stdout: "", stderr: "" };
+  child.stdout.on("data", (text) => {
+    texts.stdout += text;
+  });
+  child.stderr.on("data", (text) => {
+    texts.stderr += text;
+  });
+  const ended = new Promise<Ended>((resolve) => child.on("close", (code) => resolve({ code, ...texts })));
+  return { child, ended };
+}
+
+const stable = ["model.safetensors", "model-last.safetensors", "checkpoint.safetensors", "plan.json"];
+
+/** The files that must not depend on what happened on the way, and the log without its times. */
+async function outcome(out: string): Promise<Record<string, unknown>> {
+  const files: Record<string, unknown> = {};
+  for (const name of stable) files[name] = (await readFile(join(out, name))).toString("base64");
+  files.log = parseLog(await readFile(join(out, "log.jsonl"), "utf8")).map(
+    ({ seconds, validationSeconds, waitingShare, ...rest }) => rest,
+  );
+  return files;
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "lunet-train-"));
+  data = join(folder, "data");
+  await writeDataset(data);
+  vi.stubEnv("SOURCE_DATE_EPOCH", "1700000000");
+});
+afterAll(async () => {
+  vi.unstubAllEnvs();
+  await rm(folder, { recursive: true });
+});
+
+describe.each(engines)("training with the $engine engine", ({ engine, threads }) => {
+  let whole: string;
+  let expected: Record<string, unknown>;
+  beforeAll(async () => {
+    whole = join(folder, `${engine}-whole`);
+    await trainNet({ ...options, data, engine, threads: 1, out: whole });
+    expected = await outcome(whole);
+  });
+
+  it("learns, and keeps what it did", async () => {
+    const run = JSON.parse(await readFile(join(whole, "run.json"), "utf8")) as RunFile;
+    expect(run.state).toBe("finished");
+    expect([...run.trainingCases, ...run.validationCases].sort()).toHaveLength(6);
+    const model = readModel(await readFile(join(whole, "model.safetensors")), "model.safetensors");
+    expect(model.provenance).toMatchObject({
+      created: "2023-11-14T22:13:20.000Z",
+      fold: 0,
+      seed: 3,
+      validationDice: run.result?.best.dice,
+    });
+    const records = parseLog(await readFile(join(whole, "log.jsonl"), "utf8"));
+    expect(records.map(({ step }) => step)).toEqual([4, 8, 12, 16, 20, 22]);
+    expect(records.at(-1)!.loss).toBeLessThan(0.8 * records[0].loss);
+    expect(records.at(-1)!.validationDice).toHaveLength(2);
+    expect(await readFile(join(whole, "progress.svg"), "utf8")).toContain("validation bright");
+  });
+
+  it.each(threads.map((count) => ({ count })))(
+    "comes out the same byte for byte when it is killed and resumed, threads: $count",
+    async ({ count }) => {
+      const out = join(folder, `${engine}-killed-${count}`);
+      const base = ["--engine", engine, "--threads", String(count), "--out", out];
+      const generator = random(Date.now());
+      let kills = 0;
+      for (let attempt = 0; attempt < 3; attempt++) {
+        const resume = existsSync(join(out, "run.json"));
+        const { child, ended } = start([...(resume ? ["--resume"] : [data, ...shared, ...recipe, ...length]), ...base]);
+        // The first two attempts are killed at any moment after the run has begun to write.
+        const before = await readFile(join(out, "log.jsonl"), "utf8").catch(() => "");
+        while (attempt < 2 && child.exitCode === null) {
+          const now = await readFile(join(out, "log.jsonl"), "utf8").catch(() => "");
+          if (now.length > before.length) {
+            await sleep(generator.uniform(0, 60));
+            if (child.exitCode === null && child.kill("SIGKILL")) kills++;
+            break;
+          }
+          await sleep(2);
+        }
+        const result = await ended;
+        if (attempt === 2) expect(result, result.stderr).toMatchObject({ code: 0 });
+      }
+      expect(kills).toBeGreaterThan(0);
+      expect(await outcome(out)).toEqual(expected);
+    },
+  );
+
+  it("stops at Ctrl-C with a checkpoint, says how to go on, and then comes out the same", async () => {
+    const out = join(folder, `${engine}-interrupted`);
+    const stopper = new AbortController();
+    let steps = 0;
+    const progress = {
+      say: () => {},
+      close: () => {},
+      // Step 6 is in the middle of an epoch of 4.
+      live: (text: string) => {
+        if (text.includes("step ") && ++steps === 6) stopper.abort();
+      },
+    };
+    const cut = await trainNet({ ...options, data, engine, threads: 1, out, progress, signal: stopper.signal });
+    expect(cut.run).toMatchObject({ state: "interrupted", result: null });
+    const resumed = await trainNet({ out, resume: true, threads: 1 });
+    expect(resumed.run.state).toBe("finished");
+    expect(await outcome(out)).toEqual(expected);
+  });
+});
+
+describe("the train command", () => {
+  const tiny = [...shared, "--engine", "reference"];
+
+  it("exits with 130 after a signal and tells how to resume", async () => {
+    const out = join(folder, "signal");
+    const { child, ended } = start([data, ...tiny, "--steps", "100000", "--epoch-steps", "4", "--out", out]);
+    while (!existsSync(join(out, "log.jsonl")) && child.exitCode === null) await sleep(5);
+    child.kill("SIGINT");
+    const { code, stderr } = await ended;
+    expect(stderr).toContain(`lunet train --resume --out ${out}`);
+    expect(code).toBe(130);
+    expect(existsSync(join(out, "checkpoint.safetensors"))).toBe(true);
+  });
+
+  it("refuses in words what cannot be meant", async () => {
+    const { code, stderr } = await start([data, ...tiny, "--out", join(folder, "signal")]).ended;
+    expect(stderr).toContain("already holds a run; add --resume");
+    expect(code).toBe(1);
+    const out = join(folder, "refused");
+    await trainNet({ ...options, data, engine: "reference", budget: { steps: 1 }, out });
+    const resume = (changed: Partial<TrainOptions>) => trainNet({ out, resume: true, ...changed });
+    await expect(resume({ settings: { learningRate: 0.5 } })).rejects.toThrow(
+      "another --lr (0.01) than asked for now (0.5)",
+    );
+    await expect(resume({ net: "lean:4" })).rejects.toThrow("another --net (lean:3)");
+    await expect(resume({ budget: { epochs: 2 } })).rejects.toThrow("another --epochs");
+    await expect(resume({ plan: "plan.json" })).rejects.toThrow("no --plan with --resume");
+    expect((await resume({ net: "lean:3", settings: { window: "8" } })).run.state).toBe("finished");
+    const other = { ...options, data, out: join(folder, "none") };
+    await expect(trainNet({ ...other, fold: 7 })).rejects.toThrow("Expected --fold to be 0 to 4");
+    await expect(trainNet({ ...other, settings: { window: "7" } })).rejects.toThrow("--patch to be a multiple of 2");
+  });
+});
+
+describe("a budget in minutes", () => {
+  it("stops at the limit on a machine that turns slow, goes on when resumed, and is repeated by its number of steps", async () => {
+    const timed = { ...options, data, engine: "reference" as const, epochSteps: 25 };
+    const out = join(folder, "minutes");
+    const seconds = 3;
+    let slept = false;
+    const progress = {
+      say: () => {},
+      close: () => {},
+      live: (text: string) => {
+        if (slept || !text.includes("step 1/")) return;
+        slept = true;
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000 * seconds);
+      },
+    };
+    const { run } = await trainNet({ ...timed, budget: { minutes: seconds / 60 }, out, progress });
+    expect(run.calibration?.stepSeconds).toBeGreaterThan(0);
+    expect(slept).toBe(true);
+    if (run.steps > 1) {
+      expect(run).toMatchObject({ state: "stopped at the time limit", result: { last: { step: 1 } } });
+      expect(readModel(await readFile(join(out, "model.safetensors")), "model").provenance.steps).toBe(1);
+      await trainNet({ out, resume: true });
+    }
+    await trainNet({ ...timed, budget: { steps: run.steps }, out: join(folder, "steps") });
+    expect(await outcome(out)).toEqual(await outcome(join(folder, "steps")));
+  });
+
+  it("trains on all cases without validation", async () => {
+    const out = join(folder, "all");
+    const { run } = await trainNet({ ...options, data, engine: "reference", fold: null, budget: { epochs: 2 }, out });
+    expect(run).toMatchObject({ fold: null, steps: 8, validationCases: [], result: { best: { step: 8, dice: null } } });
+    const [best, last] = ["model", "model-last"].map((name) => readFile(join(out, `${name}.safetensors`)));
+    expect(await best).toEqual(await last);
+  });
+});
