@@ -49,13 +49,13 @@ describe("slicePicture", () => {
       { label, colour: red },
       { label, colour: blue },
     ];
-    // one voxel with a margin of 8: 17 x 17 voxels of 25 pixels; lines are 5 pixels thick
+    // one voxel with a margin of 8: 17 x 17 voxels of 42 pixels; lines are 7 pixels thick
     const { width, height, at } = pixelsOf(await slicePicture(image, outlines, { axis: 0, index: 1 }));
-    expect([width, height]).toEqual([425, 425]);
-    const middle = 8 * 25;
-    expect(at(middle + 12, middle)).toEqual(red);
-    expect(at(middle + 12, middle + 5)).toEqual(blue);
-    const centre = at(middle + 12, middle + 12);
+    expect([width, height]).toEqual([714, 714]);
+    const middle = 8 * 42;
+    expect(at(middle + 21, middle)).toEqual(red);
+    expect(at(middle + 21, middle + 7)).toEqual(blue);
+    const centre = at(middle + 21, middle + 21);
     expect(new Set(centre).size).toBe(1);
     // rows run downwards from larger h, so the top is the brightest
     expect(at(0, 0)[0]).toBeGreaterThan(at(height - 1, 0)[0]);

@@ -25,7 +25,7 @@ interface Window {
 }
 
 const margin = 8;
-const largestSide = 440;
+const largestSide = 720;
 
 /** The slice with the most labels in it, and of those the one with the largest labelled area. */
 export function fullestSlice(label: Volume): Slice {
@@ -65,7 +65,7 @@ export async function slicePicture(image: Volume, outlines: readonly Outline[], 
   const flip = image.shape[0] > 1;
   const data = new Uint8Array(width * height * 3);
   const grey = greyScale(image, window);
-  const thickness = Math.max(1, Math.floor(Math.min(...scale) / 5));
+  const thickness = Math.max(1, Math.round(Math.min(...scale) / 6));
   for (let r = 0; r < size[0]; r++) {
     for (let c = 0; c < size[1]; c++) {
       const edges = outlines.map(({ label }) => edgesOf(label, window, r, c));

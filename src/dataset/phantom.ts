@@ -46,7 +46,7 @@ export function makePhantom(seed: number, index: number, options: PhantomOptions
 
   const structure = makeStructure(rng);
   const tissue = makeTissue(rng, structure);
-  const rater = smoothField(rng, 7, 0.35);
+  const rater = smoothField(rng, 7, 0.25);
   const bias = biasField(rng, shape);
   const brightness = rng.uniform(80, 900);
 
@@ -87,14 +87,14 @@ function makeStructure(rng: Random): Structure {
   const bend = rng.uniform(4, 10) * scale;
   const sway = rng.uniform(-3, 3);
   const shift = rng.uniform(-2.5, 2.5);
-  const turn = rotation(rng.uniform(-0.25, 0.25), rng.uniform(-0.25, 0.25), rng.uniform(-0.25, 0.25));
+  const turn = rotation(rng.uniform(-0.2, 0.2), rng.uniform(-0.2, 0.2), rng.uniform(-0.2, 0.2));
   const line = Array.from({ length: linePoints }, (_, i) => {
     const t = (2 * i) / (linePoints - 1) - 1;
     const centre = apply(turn, [bend * (t * t - 0.35) + shift, half * t, sway * Math.sin(2.2 * t) + shift]);
     // thick head at the front, slim tail at the back, rounded at both ends
     return { centre, radius: thickness * (5.4 + 1.6 * t) * Math.sqrt(Math.max(0.12, 1 - t ** 6)) };
   });
-  const split = Math.round(linePoints * rng.uniform(0.5, 0.6));
+  const split = Math.round(linePoints * rng.uniform(0.52, 0.57));
   return { line, split, axes: turn, flatness: rng.uniform(1.1, 1.4) };
 }
 
@@ -148,7 +148,7 @@ function makeTissue(rng: Random, structure: Structure): (near: Near, z: number, 
     const away = (z - neighbour[0]) ** 2 + (y - neighbour[1]) ** 2 + (x - neighbour[2]) ** 2;
     if (away < (reach + gap) ** 2) return neighbourGrey;
     // a thin white rim, open in places
-    if (near.distance < rim && gap < 0.7) return 1;
+    if (near.distance < rim && gap < 0.9) return 1;
     const fold = folds(z, y, x);
     if (near.distance < 3 && gap < -0.9) return fluid;
     if (fold < -1.3) return fluid;

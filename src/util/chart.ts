@@ -53,7 +53,7 @@ export function lineChart(chart: LineChart): string {
   const bottom = height - margin.bottom;
 
   const [xLow, xHigh] = finite.length ? extent(xs) : [0, 1];
-  const xTicks = niceTicks(xLow, xHigh, Math.max(2, Math.floor((right - margin.left) / 90))).filter(
+  const xTicks = niceTicks(xLow, xHigh, Math.max(2, Math.floor((right - margin.left) / 70))).filter(
     (t) => t >= xLow && (t <= xHigh || xHigh === xLow),
   );
   const xEnd = Math.max(xHigh, xTicks.at(-1) ?? xHigh);

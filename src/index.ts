@@ -1,0 +1,20 @@
+/** lunet as a library. What takes or gives paths needs Node; the rest runs in browsers too. */
+export { readDataset } from "./dataset/read.ts";
+export type { Dataset, DatasetCase, Plan } from "./dataset/types.ts";
+export { createBackend } from "./engine/backend.ts";
+export type { Backend } from "./engine/types.ts";
+export { evaluateCase } from "./evaluate/case.ts";
+export { summarise } from "./evaluate/summary.ts";
+export { readModel } from "./model/file.ts";
+export { loadModel, saveModel } from "./model/files.ts";
+export { toOnnx } from "./model/onnx.ts";
+export type { Model } from "./model/types.ts";
+export { countNet } from "./net/count.ts";
+export { parseNet } from "./net/make.ts";
+export type { NetSpec } from "./net/spec.ts";
+export { createPredictor, segment } from "./predict/segment.ts";
+export { trainNet } from "./train/train.ts";
+export { UserError } from "./util/errors.ts";
+export { readVolume, writeVolume } from "./volume/files.ts";
+export { readNifti, writeNifti } from "./volume/nifti.ts";
+export type { Vec3, Volume } from "./volume/volume.ts";
