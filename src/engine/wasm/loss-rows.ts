@@ -1,0 +1,113 @@
+import { type LossCoefficients, logitGradient } from "../loss.ts";
+import type { OpContext } from "./ops.ts";
+
+/** A range of rows of the logits tensor, and where its sums go: double [p, g, pg, crossEntropy, focal][K], then voxels. */
+export interface LossSlab {
+  kind: "softmax" | "sigmoid";
+  classes: number;
+  /** Byte address of the first logit of each row, and of its first target voxel. */
+  rows: { logits: number; target: number }[];
+  width: number;
+  pixelBytes: number;
+  sums: number;
+  coefficients: number;
+  crossEntropy: boolean;
+  focal: boolean;
+  gamma: number;
+}
+
+/** Logits become probabilities in place; the slab's sums are written. */
+export function lossForward(ctx: OpContext, slab: LossSlab): void {
+  const { classes: K, width } = slab;
+  const { f32, f64, u8 } = ctx;
+  const stride = slab.pixelBytes / 4;
+  const sums = f64.subarray(slab.sums / 8, slab.sums / 8 + 5 * K + 1);
+  sums.fill(0);
+  for (const row of slab.rows) {
+    let at = row.logits / 4;
+    for (let w = 0; w < width; w++, at += stride) {
+      const truth = u8[row.target + w];
+      if (slab.kind === "softmax") {
+        let top = f32[at];
+        for (let c = 1; c < K; c++) if (f32[at + c] > top) top = f32[at + c];
+        let total = 0;
+        const shifted = f32[at + truth] - top;
+        for (let c = 0; c < K; c++) {
+          const e = Math.exp(f32[at + c] - top);
+          f32[at + c] = e;
+          total += e;
+        }
+        const inverse = 1 / total;
+        for (let c = 0; c < K; c++) {
+          const p = f32[at + c] * inverse;
+          f32[at + c] = p;
+          sums[c] += p;
+        }
+        const p = f32[at + truth];
+        sums[K + truth] += 1;
+        sums[2 * K + truth] += p;
+        if (slab.crossEntropy || slab.focal) {
+          const entropy = Math.log(total) - shifted;
+          sums[3 * K + truth] += entropy;
+          if (slab.focal) sums[4 * K + truth] += (1 - p) ** slab.gamma * entropy;
+        }
+      } else {
+        for (let c = 0; c < K; c++) {
+          const g = (truth >>> c) & 1;
+          const z = f32[at + c];
+          const small = Math.exp(-Math.abs(z));
+          const p = z >= 0 ? 1 / (1 + small) : small / (1 + small);
+          f32[at + c] = p;
+          sums[c] += p;
+          sums[K + c] += g;
+          sums[2 * K + c] += p * g;
+          if (slab.crossEntropy || slab.focal) {
+            const entropy = Math.log1p(small) + (g === 1 ? Math.max(-z, 0) : Math.max(z, 0));
+            sums[3 * K + c] += entropy;
+            if (slab.focal) sums[4 * K + c] += (g === 1 ? 1 - p : p) ** slab.gamma * entropy;
+          }
+        }
+      }
+    }
+  }
+  sums[5 * K] = slab.rows.length * width;
+}
+
+/** Probabilities become the loss's gradient by the logits, in place. */
+export function lossBackward(ctx: OpContext, slab: LossSlab): void {
+  const { classes: K, width } = slab;
+  const { f32, f64, u8 } = ctx;
+  const stride = slab.pixelBytes / 4;
+  const at = slab.coefficients / 8;
+  const part = (i: number): Float64Array => f64.slice(at + i * K, at + (i + 1) * K);
+  const coefficients: LossCoefficients = {
+    constant: part(0),
+    slope: part(1),
+    crossEntropy: part(2),
+    focal: part(3),
+    gamma: slab.gamma,
+  };
+  const { constant, slope, crossEntropy } = coefficients;
+  const probabilities = new Float64Array(K);
+  const gradient = new Float64Array(K);
+  const plain = slab.kind === "softmax" && !slab.focal;
+  for (const row of slab.rows) {
+    let i = row.logits / 4;
+    for (let w = 0; w < width; w++, i += stride) {
+      const truth = u8[row.target + w];
+      if (plain) {
+        // The common case of logitGradient without copies.
+        const q = f32[i + truth];
+        let mean = slope[truth] * q;
+        for (let c = 0; c < K; c++) mean += constant[c] * f32[i + c];
+        const scale = crossEntropy[truth];
+        for (let c = 0; c < K; c++) f32[i + c] *= constant[c] - mean + scale;
+        f32[i + truth] += slope[truth] * q - scale;
+      } else {
+        for (let c = 0; c < K; c++) probabilities[c] = f32[i + c];
+        logitGradient(slab.kind, coefficients, probabilities, truth, gradient);
+        for (let c = 0; c < K; c++) f32[i + c] = gradient[c];
+      }
+    }
+  }
+}

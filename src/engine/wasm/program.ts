@@ -1,0 +1,87 @@
+import { assembleModule, FunctionBuilder } from "./emit.ts";
+import type { Op } from "./ops.ts";
+import type { TileChoice } from "./tiles.ts";
+
+/** One call: a kernel with its arguments, or an op by its number. */
+export type Call = { kernel: number; args: number[] } | { op: number };
+
+/** Calls that one thread makes in order. Tasks of one stage run in any order on any thread; stages run one after another. */
+export type Task = Call[];
+
+/**
+ * Stages as numbers, for the threads' interpreter. `stages[i]` is the index in `tasks` of stage i's first task (one entry more than
+ * stages); `tasks[j]` the index in `calls`. A call is [kernel, argument count, ...arguments] or [-1 - op].
+ */
+export interface EncodedStages {
+  stages: Int32Array;
+  tasks: Int32Array;
+  calls: Int32Array;
+}
+
+/** Collects kernels (equal ones once), ops and stages. */
+export interface ProgramBuilder {
+  readonly tiles: TileChoice;
+  /** The number of the kernel with this key, emitted at first use. */
+  kernel(key: unknown, params: number, emit: (f: FunctionBuilder) => void): number;
+  op(op: Op): Call;
+  stage(tasks: Task[]): void;
+  stageCount(): number;
+  kernelCount(): number;
+  assemble(pages: number, shared: boolean): Uint8Array<ArrayBuffer>;
+  encode(): EncodedStages;
+  ops(): Op[];
+}
+
+export function createProgramBuilder(tiles: TileChoice): ProgramBuilder {
+  const numbers = new Map<string, number>();
+  const functions: FunctionBuilder[] = [];
+  const ops: Op[] = [];
+  const stages: Task[][] = [];
+  return {
+    tiles,
+    kernel(key, params, emit) {
+      const name = JSON.stringify(key);
+      const known = numbers.get(name);
+      if (known !== undefined) return known;
+      const number = functions.length;
+      const f = new FunctionBuilder(`k${number}`, params, tiles.fused);
+      emit(f);
+      functions.push(f);
+      numbers.set(name, number);
+      return number;
+    },
+    op(op) {
+      ops.push(op);
+      return { op: ops.length - 1 };
+    },
+    stage(tasks) {
+      if (tasks.length > 0) stages.push(tasks);
+    },
+    stageCount: () => stages.length,
+    kernelCount: () => functions.length,
+    assemble: (pages, shared) => assembleModule(functions, pages, shared),
+    encode() {
+      const stageStarts: number[] = [];
+      const taskStarts: number[] = [];
+      const calls: number[] = [];
+      for (const stage of stages) {
+        stageStarts.push(taskStarts.length);
+        for (const task of stage) {
+          taskStarts.push(calls.length);
+          for (const call of task) {
+            if ("op" in call) calls.push(-1 - call.op);
+            else calls.push(call.kernel, call.args.length, ...call.args);
+          }
+        }
+      }
+      stageStarts.push(taskStarts.length);
+      taskStarts.push(calls.length);
+      return {
+        stages: Int32Array.from(stageStarts),
+        tasks: Int32Array.from(taskStarts),
+        calls: Int32Array.from(calls),
+      };
+    },
+    ops: () => ops,
+  };
+}
