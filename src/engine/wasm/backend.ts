@@ -1,0 +1,44 @@
+import type { Backend } from "../types.ts";
+import { createInference } from "./inference.ts";
+import { type ProbeResult, probe } from "./probe.ts";
+import { createTeam } from "./team.ts";
+import { type TileChoice, tileChoices } from "./tiles.ts";
+import { createTrainer } from "./trainer.ts";
+
+export interface WasmBackendOptions {
+  /** Compute threads; default: all processors. Results do not depend on it. */
+  threads?: number;
+  /** Forces a register tile instead of the probe's choice. */
+  tiles?: TileChoice["name"];
+}
+
+export interface WasmBackend extends Backend {
+  readonly threads: number;
+  readonly tiles: TileChoice;
+  /** One thread's rates as probed on this machine. */
+  probe(): Promise<ProbeResult>;
+}
+
+let probed: Promise<ProbeResult> | undefined;
+
+/** The probe runs once in a process. */
+function probeOnce(): Promise<ProbeResult> {
+  probed ??= probe();
+  return probed;
+}
+
+/** WebAssembly SIMD kernels made for each shape, on worker threads over one shared memory. */
+export async function createWasmBackend(options: WasmBackendOptions = {}): Promise<WasmBackend> {
+  const threads = options.threads ?? globalThis.navigator?.hardwareConcurrency ?? 1;
+  const tiles = options.tiles ? tileChoices[options.tiles] : (await probeOnce()).chosen;
+  const team = createTeam(threads);
+  return {
+    name: "wasm",
+    threads: team.threads,
+    tiles,
+    probe: probeOnce,
+    inference: (graph) => createInference(graph, team, tiles),
+    trainer: (graph, spec) => createTrainer(graph, spec, team, tiles),
+    close: () => team.close(),
+  };
+}

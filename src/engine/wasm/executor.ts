@@ -1,0 +1,112 @@
+import { type Op, type OpContext, runOp } from "./ops.ts";
+import type { EncodedStages } from "./program.ts";
+
+/** A compiled program as every thread receives it. */
+export interface ProgramImage {
+  id: number;
+  module: WebAssembly.Module;
+  memory: WebAssembly.Memory;
+  encoded: EncodedStages;
+  ops: Op[];
+  control: number;
+}
+
+/** Runs single tasks of one program on this thread. */
+export interface Executor {
+  encoded: EncodedStages;
+  context: OpContext;
+  task(index: number): void;
+}
+
+type Kernel = (...args: number[]) => void;
+
+export function createExecutor(image: ProgramImage): Executor {
+  const { memory, encoded, ops } = image;
+  const instance = new WebAssembly.Instance(image.module, { env: { memory } });
+  const kernels: Kernel[] = [];
+  for (let i = 0; ; i++) {
+    const kernel = instance.exports[`k${i}`];
+    if (!kernel) break;
+    kernels.push(kernel as Kernel);
+  }
+  const context: OpContext = {
+    f32: new Float32Array(memory.buffer),
+    f64: new Float64Array(memory.buffer),
+    u8: new Uint8Array(memory.buffer),
+    control: image.control,
+  };
+  const { calls, tasks } = encoded;
+  return {
+    encoded,
+    context,
+    task(index) {
+      const end = tasks[index + 1];
+      for (let at = tasks[index]; at < end; ) {
+        const head = calls[at];
+        if (head < 0) {
+          runOp(context, ops[-1 - head]);
+          at++;
+        } else {
+          const count = calls[at + 1];
+          invoke(kernels[head], calls, at + 2, count);
+          at += 2 + count;
+        }
+      }
+    },
+  };
+}
+
+/** A call with its arguments from `c`, without building an array for the usual counts. */
+function invoke(kernel: Kernel, c: Int32Array, i: number, count: number): void {
+  if (count === 4) kernel(c[i], c[i + 1], c[i + 2], c[i + 3]);
+  else if (count === 5) kernel(c[i], c[i + 1], c[i + 2], c[i + 3], c[i + 4]);
+  else if (count === 7) kernel(c[i], c[i + 1], c[i + 2], c[i + 3], c[i + 4], c[i + 5], c[i + 6]);
+  else if (count === 6) kernel(c[i], c[i + 1], c[i + 2], c[i + 3], c[i + 4], c[i + 5]);
+  else if (count === 8) kernel(c[i], c[i + 1], c[i + 2], c[i + 3], c[i + 4], c[i + 5], c[i + 6], c[i + 7]);
+  else kernel(...c.subarray(i, i + count));
+}
+
+/** Slots of the synchronisation array. */
+const NEXT = 0;
+const ARRIVED = 1;
+const PHASE = 2;
+const FAILED = 3;
+export const SYNC_SLOTS = 4;
+
+/** Looks at the phase this often before sleeping: a few microseconds, so that a waiting thread does not starve the data loader. */
+const SPINS = 2000;
+
+/**
+ * Runs stages [from, to) together with the other `threads - 1` threads that call this at the same time. Threads take tasks in
+ * turn; results cannot depend on who takes which, since tasks of a stage write to different places.
+ */
+export function runStages(executor: Executor, sync: Int32Array, threads: number, from: number, to: number): void {
+  const { stages } = executor.encoded;
+  for (let stage = from; stage < to; stage++) {
+    const first = stages[stage];
+    const count = stages[stage + 1] - first;
+    if (threads === 1) {
+      for (let t = 0; t < count; t++) executor.task(first + t);
+      continue;
+    }
+    const phase = Atomics.load(sync, PHASE);
+    try {
+      for (let t = Atomics.add(sync, NEXT, 1); t < count; t = Atomics.add(sync, NEXT, 1)) executor.task(first + t);
+    } catch (error) {
+      // The others must not wait for ever; the caller's thread reports it.
+      Atomics.store(sync, FAILED, 1);
+      console.error(error);
+    }
+    if (Atomics.add(sync, ARRIVED, 1) === threads - 1) {
+      Atomics.store(sync, ARRIVED, 0);
+      Atomics.store(sync, NEXT, 0);
+      Atomics.add(sync, PHASE, 1);
+      Atomics.notify(sync, PHASE);
+    } else {
+      let spins = SPINS;
+      while (Atomics.load(sync, PHASE) === phase) if (--spins <= 0) Atomics.wait(sync, PHASE, phase);
+    }
+  }
+  if (threads > 1 && Atomics.load(sync, FAILED) === 1)
+    throw new Error("A compute thread failed; see the message above.");
+}

@@ -1,0 +1,94 @@
+import { fail } from "../../util/errors.ts";
+import type { Graph } from "../graph.ts";
+import { usesSecondMoment } from "../optimiser.ts";
+import type { Batch, StepOptions, TensorMap, Trainer, TrainSpec } from "../types.ts";
+import { createArena } from "./arena.ts";
+import { scatter } from "./layout.ts";
+import { lowerTraining } from "./lower-training.ts";
+import { CONTROL } from "./ops.ts";
+import { readParameters, writeParameters } from "./parameters.ts";
+import { createProgramBuilder } from "./program.ts";
+import { loadProgram } from "./runtime.ts";
+import type { Team } from "./team.ts";
+import type { TileChoice } from "./tiles.ts";
+
+export async function createTrainer(graph: Graph, spec: TrainSpec, team: Team, tiles: TileChoice): Promise<Trainer> {
+  const builder = createProgramBuilder(tiles);
+  const arena = createArena();
+  const layout = lowerTraining(builder, graph, spec, arena);
+  const program = await loadProgram(builder, arena, layout.control, team);
+  const { f32, f64, u8 } = program.executor.context;
+  const control = layout.control / 8;
+  const { slots } = layout.parameters;
+  const trained = slots.filter((slot) => slot.info.trained);
+  const classes = graph.tensors[graph.output].channels;
+  const limit = graph.outputKind === "softmax" ? classes : 2 ** classes;
+  let stepsDone = 0;
+
+  const load = (batch: Batch, dropout: TensorMap | undefined): void => {
+    scatter(f32, layout.input.address, layout.input.layout, graph.batch, batch.input);
+    for (let i = 0; i < batch.target.length; i++) {
+      if (batch.target[i] >= limit) {
+        fail(
+          `Expected target values below ${limit} for ${classes} ${graph.outputKind} outputs, but found ${batch.target[i]}.`,
+        );
+      }
+    }
+    u8.set(batch.target, layout.target);
+    for (const [name, { address, padded }] of layout.dropout) {
+      const factors = dropout?.get(name);
+      const at = address / 4;
+      f32.fill(1, at, at + graph.batch * padded);
+      if (!factors) continue;
+      const channels = factors.length / graph.batch;
+      for (let n = 0; n < graph.batch; n++) {
+        f32.set(factors.subarray(n * channels, (n + 1) * channels), at + n * padded);
+      }
+    }
+  };
+  const loss = (): { loss: number; dice: number[] } => ({
+    loss: f64[control + CONTROL.loss],
+    dice: Array.from(f64.subarray(control + CONTROL.dice, control + CONTROL.dice + classes)),
+  });
+
+  return {
+    graph,
+    bytes: arena.bytes(),
+    setParameters(values) {
+      writeParameters(f32, layout.param, slots, values);
+      if (spec.ema > 0) writeParameters(f32, layout.average, slots, values);
+    },
+    getParameters: () => readParameters(f32, layout.param, slots),
+    getAverage: () => readParameters(f32, spec.ema > 0 ? layout.average : layout.param, slots),
+    getState() {
+      const state: TensorMap = new Map([["step", Float32Array.of(stepsDone)]]);
+      readParameters(f32, layout.m, trained, "m.", state);
+      if (usesSecondMoment(spec.optimiser)) readParameters(f32, layout.v, trained, "v.", state);
+      if (spec.ema > 0) readParameters(f32, layout.average, slots, "ema.", state);
+      return state;
+    },
+    setState(state) {
+      const step = state.get("step") ?? fail("Expected a tensor named step in the optimiser state, but there is none.");
+      stepsDone = step[0];
+      writeParameters(f32, layout.m, trained, state, "m.");
+      if (usesSecondMoment(spec.optimiser)) writeParameters(f32, layout.v, trained, state, "v.");
+      if (spec.ema > 0) writeParameters(f32, layout.average, slots, state, "ema.");
+    },
+    step(batch: Batch, options: StepOptions) {
+      load(batch, options.dropout);
+      stepsDone++;
+      f64[control + CONTROL.learningRate] = options.learningRate;
+      f64[control + CONTROL.step] = stepsDone;
+      f64[control + CONTROL.updateRunning] = 1;
+      program.run(0, layout.endStage);
+      return { ...loss(), gradientNorm: f64[control + CONTROL.gradientNorm] };
+    },
+    gradients(batch, options) {
+      load(batch, options?.dropout);
+      f64[control + CONTROL.updateRunning] = 0;
+      program.run(0, layout.gradientStages);
+      return { loss: loss().loss, gradients: readParameters(f32, layout.gradient, trained) };
+    },
+    close: () => program.close(),
+  };
+}
