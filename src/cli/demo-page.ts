@@ -122,7 +122,7 @@ code{font:0.92em ui-monospace,monospace;background:var(--card);padding:1px 5px;b
 dt{color:var(--soft);font-size:14px}dd{margin:0}.facts dd{font-size:20px;font-weight:600}
 .charts,.pictures{display:flex;flex-wrap:wrap;gap:16px}
 .charts svg{flex:1 1 400px;min-width:0}
-figure{margin:0}img{height:300px;max-width:100%;object-fit:contain;image-rendering:pixelated;border-radius:6px}
+figure{margin:0}img{height:240px;max-width:100%;object-fit:contain;image-rendering:pixelated;border-radius:6px}
 figcaption{font-size:14px;color:var(--soft)}
 .key{display:inline-block;width:14px;height:14px;border-radius:3px;margin:0 6px 0 0;vertical-align:-2px}.key+.key{margin-left:16px}
 table{border-collapse:collapse;margin-top:20px;font-variant-numeric:tabular-nums}

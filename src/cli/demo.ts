@@ -67,7 +67,7 @@ export async function runDemo(options: DemoOptions): Promise<{ page: string; sum
   const dataset = await readDataset(data);
   const trained = await trainNet({ data, net, budget, threads, progress, out: join(out, "run"), force: true });
   const model = await loadModel(trained.folder);
-  const unseen = dataset.test.some(({ label }) => label) ? "test" : "val";
+  const unseen: CaseChoice = dataset.test.some(({ label }) => label) ? "test" : "val";
   const folder = join(out, "predictions");
   const { inputs, cases } = await predictUnseen({ data, dataset, model, cases: unseen, folder, threads, progress });
 
@@ -85,12 +85,12 @@ export async function runDemo(options: DemoOptions): Promise<{ page: string; sum
     unseen:
       unseen === "test" ? "test scans that training never saw" : "validation scans whose voxels it never trained on",
     trainingSeconds: trained.seconds,
-    steps: trained.run.steps,
+    steps: trained.run.result?.last.step ?? trained.run.steps,
     loss: records.map(({ step, loss }) => [step, loss]),
     dice: diceCurves(records, dataset),
     summary,
     pictures: await picturesOf(inputs, cases, folder),
-    next: nextSteps(options, data),
+    next: nextSteps(options, data, unseen),
   });
   await writeFileAtomic(page, html);
   return { page, summary };
@@ -178,13 +178,17 @@ async function picturesOf(
   return pictures;
 }
 
-function nextSteps({ out, data: own }: DemoOptions, data: string): { command: string; does: string }[] {
+function nextSteps(
+  { out, data: own }: DemoOptions,
+  data: string,
+  cases: CaseChoice,
+): { command: string; does: string }[] {
   const folder = own ?? "FOLDER";
   return [
     { command: `npx lunet verify ${folder}`, does: "checks every file of your data set (nnU-Net or MSD layout)" },
     { command: `npx lunet train ${folder} --out runs/first --minutes 10`, does: "trains on it, one fold held back" },
     {
-      command: `npx lunet predict ${data} --cases all --model ${join(out, "run")}`,
+      command: `npx lunet predict ${data} --cases ${cases} --model ${join(out, "run")}`,
       does: "segments with the demo's net",
     },
     {

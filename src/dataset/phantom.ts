@@ -81,7 +81,7 @@ export function makePhantom(seed: number, index: number, options: PhantomOptions
 }
 
 function makeStructure(rng: Random): Structure {
-  const scale = rng.uniform(0.82, 1.18);
+  const scale = rng.uniform(0.86, 1.16);
   const half = 17 * scale;
   const thickness = scale * rng.uniform(0.9, 1.1);
   const bend = rng.uniform(4, 10) * scale;
