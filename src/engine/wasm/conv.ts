@@ -46,7 +46,7 @@ export interface ConvKernelSpec {
 
 /** Rows that one tile spans: 1 for wide images, several where a row is shorter than a tile. */
 export function tileHeight(spec: { width: number; height: number; V: number }, tiles: TileChoice): number {
-  const most = tileRows(spec.V, tiles);
+  const most = tileRows(spec.V, tiles, "conv");
   return spec.width * 2 > most ? 1 : divisorUpTo(spec.height, most / spec.width);
 }
 
@@ -66,7 +66,7 @@ export const CONV_ARGS = ["out", "weights", "bias", "stats", "planes", "rowGroup
 export function emitConv(f: FunctionBuilder, spec: ConvKernelSpec, tiles: TileChoice): void {
   const [OUT, WEIGHTS, BIAS, STATS, PLANES, ROWS] = [0, 1, 2, 3, 4, 5];
   const { V, sources } = spec;
-  const most = tileRows(V, tiles);
+  const most = tileRows(V, tiles, "conv");
   const R = tileHeight(spec, tiles);
   const parts = evenParts(spec.width, R > 1 ? spec.width : most);
   const P = parts[0].size * R;

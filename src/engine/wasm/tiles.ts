@@ -22,9 +22,12 @@ export function blockVectors(vectors: number, tiles: TileChoice): number {
   return vectors % 2 === 0 ? 2 : 1;
 }
 
-/** Largest number of accumulator rows (pixels, or weight rows in the weight gradient) beside V vectors. */
-export function tileRows(V: number, tiles: TileChoice): number {
-  if (tiles.merged) return V === 4 ? 6 : V === 2 ? 10 : 12;
+/**
+ * Accumulator rows beside V vectors: output positions in the convolution, weight rows in the weight gradient. Measured on Zen 5 and
+ * V8 14: at least 8 independent sums hide the multiply-add's latency; past 8 x 2 merged vectors V8 starts to spill.
+ */
+export function tileRows(V: number, tiles: TileChoice, kernel: "conv" | "weightGradient"): number {
+  if (tiles.merged) return V === 4 ? 6 : V === 2 || kernel === "conv" ? 8 : 12;
   if (tiles.fused) return V === 2 ? 6 : 12;
   return V === 2 ? 4 : 8;
 }

@@ -29,7 +29,7 @@ export function flushRows(width: number, height: number): number {
 export function emitWeightGradient(f: FunctionBuilder, spec: WeightGradientSpec, tiles: TileChoice): void {
   const [X, DY, DW, PLANES, ROWS, BLOCKS] = [0, 1, 2, 3, 4, 5];
   const { V, source } = spec;
-  const most = tileRows(V, tiles);
+  const most = tileRows(V, tiles, "weightGradient");
   const contiguous = source.chunks === 1;
   const run = source.steps;
   // Few input channels: rows of the kernel join one tile, so that enough sums are in flight.
