@@ -5,7 +5,7 @@ import { explainFileError } from "../util/files.ts";
 import { type CommandEntry, commands } from "./commands.ts";
 
 /** What the shell sees; docs/reference.md explains each to users. */
-export const exitCodes = { ok: 0, badInput: 1, badUsage: 2, internal: 70 } as const;
+const exitCodes = { ok: 0, badInput: 1, badUsage: 2, internal: 70 } as const;
 
 /**
  * The command line: `argv` without the program's own name. Prints to stdout and stderr and gives the exit code. Only the

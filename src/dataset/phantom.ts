@@ -41,7 +41,7 @@ export function makePhantom(seed: number, index: number, options: PhantomOptions
   const varied = (mean: number, spread: number): number => Math.round(mean + rng.uniform(-spread, spread));
   const own: Vec3 = [varied(40, 4), varied(56, 5), varied(40, 4)];
   const shape = options.shape ?? own;
-  const ownNoise = rng.uniform(0.05, 0.09);
+  const ownNoise = rng.uniform(0.04, 0.075);
   const noise = options.noise ?? ownNoise;
 
   const structure = makeStructure(rng);
@@ -141,7 +141,7 @@ function makeTissue(rng: Random, structure: Structure): (near: Near, z: number, 
     end.centre[2] + rng.uniform(-4, 4),
   ];
   const reach = rng.uniform(5, 7);
-  const neighbourGrey = grey * rng.uniform(0.94, 1.08);
+  const neighbourGrey = grey * (1 + (rng.chance(0.5) ? 1 : -1) * rng.uniform(0.05, 0.12));
   return (near, z, y, x) => {
     if (near.distance < 0) return own + inner(z, y, x);
     const gap = gaps(z, y, x);
