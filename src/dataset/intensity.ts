@@ -3,7 +3,7 @@ import type { Vec3 } from "../volume/volume.ts";
 import { meanAndSd } from "./statistics.ts";
 
 // Each function changes one channel of a patch in place; its only other inputs are the Random and, where space matters, the shape.
-// Probabilities and ranges are nnU-Net's (DESIGN, section 8); whether a function runs is the caller's choice.
+// Probabilities and ranges are nnU-Net's (Isensee et al. 2021, supplementary note 4); whether a function runs is the caller's choice.
 
 function range(x: Float32Array): [number, number] {
   let low = Number.POSITIVE_INFINITY;

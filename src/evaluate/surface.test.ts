@@ -21,14 +21,6 @@ const surface = (map: Uint8Array, shape: Vec3, affine: ArrayLike<number>): Surfa
 const distances = (a: Uint8Array, b: Uint8Array, shape: Vec3, spacing: Vec3, tolerance = 1) =>
   surfaceDistances(surface(a, shape, affineOf(spacing)), surface(b, shape, affineOf(spacing)), tolerance);
 
-/** Processor time in ms, which other programs on the machine change little. */
-function time(work: () => unknown): number {
-  const start = process.cpuUsage();
-  work();
-  const { user, system } = process.cpuUsage(start);
-  return (user + system) / 1000;
-}
-
 const area = (s: Surface): number => s.areas.reduce((sum, a) => sum + a, 0);
 
 const grids = fc
@@ -154,9 +146,7 @@ test("nearest distances agree with a loop over all pairs, far clusters and repea
   );
 });
 
-test("two far shells of 50,000 points are quick too: split planes without boxes took half a minute", {
-  timeout: 60000,
-}, () => {
+test("two far shells of 50,000 points: nearest pair by the closed form", { timeout: 60000 }, () => {
   const n = 50000;
   const shell = Float64Array.from({ length: 3 * n }, (_, i) => {
     // A Fibonacci lattice on the unit sphere, as x, y, z by turns.
@@ -165,11 +155,7 @@ test("two far shells of 50,000 points are quick too: split planes without boxes 
     const turn = k * 2.399963229728653;
     return 50 * [Math.sqrt(1 - z * z) * Math.cos(turn), Math.sqrt(1 - z * z) * Math.sin(turn), z][i % 3];
   });
-  let found: Float64Array = new Float64Array(0);
-  const taken = time(() => {
-    found = nearestDistances(shell)(shell.map((x) => x + 140));
-  });
-  expect(taken).toBeLessThan(5000);
+  const found = nearestDistances(shell)(shell.map((x) => x + 140));
   const nearest = found.reduce((low, x) => Math.min(low, x));
   expect(nearest).toBeCloseTo(140 * Math.sqrt(3) - 100, 0);
 });
@@ -181,12 +167,9 @@ test("weighted percentile takes the value whose cumulative weight reaches the sh
   expect(weightedPercentile(values, Float64Array.of(6, 93, 1), 0.95)).toBe(3);
 });
 
-test("a hippocampus-sized case takes milliseconds and a 256³ ball pair seconds", { timeout: 60000 }, () => {
-  const small: Vec3 = [35, 50, 36];
-  const bean = (x: number) => mask(small, (d, h, w) => Math.hypot((d - 17) / 12, (h - 24) / 20, (w - x) / 12) <= 1);
-  const [a, b] = [bean(17), bean(18)];
-  // Measured 10 to 20 ms and 1 to 2 s.
-  expect(Math.min(...[1, 2, 3, 4, 5].map(() => time(() => distances(a, b, small, [1, 1, 1]))))).toBeLessThan(100);
+test("two balls in a 256³ volume, 8 voxels apart: HD95 between the mean shift and the shift", {
+  timeout: 60000,
+}, () => {
   const large: Vec3 = [256, 256, 256];
   const ball = (x: number): Uint8Array => {
     const out = new Uint8Array(256 ** 3);
@@ -200,11 +183,7 @@ test("a hippocampus-sized case takes milliseconds and a 256³ ball pair seconds"
     return out;
   };
   const [near, far] = [ball(120), ball(128)];
-  let hd95: number | null = null;
-  const taken = time(() => {
-    hd95 = distances(near, far, large, [1, 1, 1]).hd95;
-  });
-  expect(taken).toBeLessThan(8000);
+  const hd95 = distances(near, far, large, [1, 1, 1]).hd95;
   expect(hd95).toBeGreaterThan(6);
   expect(hd95).toBeLessThanOrEqual(8);
 });

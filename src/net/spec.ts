@@ -1,6 +1,6 @@
 import type { Vec3 } from "../volume/volume.ts";
 
-/** What stands around each 3x3x3 convolution (DESIGN: conv -> ReLU -> batch norm is the authors' order). */
+/** What stands around each 3x3x3 convolution (conv -> ReLU -> batch norm is the order of the paper's authors, arXiv 2512.03834). */
 export interface UnitSpec {
   order: "conv-act-norm" | "conv-norm-act";
   norm: "batch" | "instance" | "none";

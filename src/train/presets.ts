@@ -66,7 +66,7 @@ type PlanPart = Pick<Plan, "patch" | "pools" | "dimensions" | "batch">;
 
 const adam = { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
 
-/** The values of a preset for a plan (DESIGN section 8). */
+/** The values of a preset for a plan: `paper` after arXiv 2512.03834, `strong` as docs/explanation.md tells. */
 export function presetSettings(name: PresetName, plan: PlanPart): TrainSettings {
   if (name === "paper") {
     return {
