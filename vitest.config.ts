@@ -3,6 +3,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     environment: "node",
+    reporters: process.env.CI ? ["default", "./tools/closing-line.mjs"] : ["default"],
     include: ["src/**/*.test.ts", "test/**/*.test.ts", "bench/**/*.test.ts"],
     // A process a file: the engine's worker threads and V8 flags must not leak from one test file into the next.
     pool: "forks",
