@@ -22,6 +22,8 @@ interface TrainCommandOptions {
   plan?: string;
   mirror?: number[];
   fold?: string;
+  folds?: number;
+  groups?: string;
   preset?: string;
   minutes?: number;
   epochs?: number;
@@ -72,6 +74,11 @@ const groups: [string, Option[]][] = [
       option("--images <dir>", "plain folder of images, instead of a data set folder"),
       option("--labels <dir>", "plain folder of label maps with the same names"),
       option("--fold <k>", "fold that validates, from 0; none trains on all cases (default: 0)"),
+      option("--folds <n>", "make this many folds (default: those of splits.json, else 5)", number),
+      option(
+        "--groups <how>",
+        "keep a subject's cases in one fold: pattern like '^(sub-[0-9]+)', or .json/.csv/.tsv table",
+      ),
       option("--plan <file>", "a plan.json to use instead of planning"),
       option(
         "--mirror <axes>",
@@ -187,6 +194,8 @@ function optionsOf(data: string | undefined, options: TrainCommandOptions) {
     plan: options.plan,
     mirrorAxes: options.mirror,
     fold: options.fold === undefined ? undefined : parseFold(options.fold),
+    folds: options.folds,
+    groups: options.groups,
     preset: options.preset === undefined ? undefined : parsePreset(options.preset),
     budget: stated ? parseBudget({ minutes, epochs, steps }) : undefined,
     epochSteps: options.epochSteps,

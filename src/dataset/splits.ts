@@ -1,5 +1,6 @@
 import { fail } from "../util/errors.ts";
 import { random } from "../util/random.ts";
+import type { Groups } from "./groups.ts";
 import { listSome } from "./layout.ts";
 import type { Dataset, Fold } from "./types.ts";
 
@@ -11,7 +12,7 @@ export interface SplitOptions {
    * Cases of one subject stay together. A pattern with one capture group is matched against the case id and the captured
    * text is the subject; or a table case id -> subject.
    */
-  groups?: string | RegExp | Record<string, string>;
+  groups?: string | Groups;
 }
 
 /** The folds of a set: its own (splits.json) where it has them, else seeded ones made by {@link makeFolds}. */

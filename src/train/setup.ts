@@ -1,8 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { fingerprintDataset } from "../dataset/fingerprint.ts";
+import { parseGroups } from "../dataset/groups.ts";
 import { planDataset } from "../dataset/plan.ts";
 import { readDataset } from "../dataset/read.ts";
-import { foldsOf } from "../dataset/splits.ts";
+import { foldsOf, type SplitOptions } from "../dataset/splits.ts";
 import { roundUpPatch } from "../dataset/topology.ts";
 import type { Dataset, Plan } from "../dataset/types.ts";
 import { planFromJson } from "../model/header.ts";
@@ -36,6 +37,10 @@ export interface SetupOptions {
   mirrorAxes?: number[];
   /** Number of the fold that validates; null trains on all cases. Default 0. */
   fold?: number | null;
+  /** Number of folds to make; default the set's own splits.json, else 5. */
+  folds?: number;
+  /** Pattern or table file that says which cases are of one subject ({@link parseGroups}); they stay in one fold. */
+  groups?: string;
   preset?: PresetName;
   settings?: GivenSettings;
 }
@@ -57,7 +62,10 @@ export const defaultNet = "lean:8";
 /** Reads and plans everything of a new run; no voxels are kept. */
 export async function setUpRun(options: SetupOptions, progress: Progress): Promise<RunSetup> {
   const dataset = await readDataset(options.data, { images: options.images, labels: options.labels });
-  const { fold, trainingCases, validationCases } = casesOf(dataset, options.fold === undefined ? 0 : options.fold);
+  const { fold, trainingCases, validationCases } = casesOf(dataset, options.fold === undefined ? 0 : options.fold, {
+    folds: options.folds,
+    groups: options.groups === undefined ? undefined : await parseGroups(options.groups),
+  });
   let plan: Plan;
   if (options.plan) plan = await readPlanFile(options.plan, dataset);
   else {
@@ -94,11 +102,11 @@ export async function setUpAgain(options: SetupOptions, run: RunFile, planPath: 
   return { dataset, plan, netName, net, parameters, settings, fold, trainingCases, validationCases };
 }
 
-function casesOf(dataset: Dataset, fold: number | null) {
+function casesOf(dataset: Dataset, fold: number | null, split: SplitOptions) {
   if (fold === null) {
     return { fold, trainingCases: dataset.training.map((entry) => entry.id), validationCases: [] as string[] };
   }
-  const folds = foldsOf(dataset);
+  const folds = foldsOf(dataset, split);
   if (!Number.isInteger(fold) || fold < 0 || fold >= folds.length) {
     fail(`Expected --fold to be 0 to ${folds.length - 1}, or none to train on all cases, but got ${fold}.`);
   }
