@@ -3,6 +3,7 @@ import { type Fingerprint, fingerprintDataset } from "../dataset/fingerprint.ts"
 import { planDataset } from "../dataset/plan.ts";
 import { readDataset } from "../dataset/read.ts";
 import type { Plan } from "../dataset/types.ts";
+import { writeFileAtomic } from "../util/files.ts";
 import type { Vec3 } from "../volume/volume.ts";
 
 /** "40,56,40" or "40x56x40" as D, H, W. */
@@ -62,6 +63,7 @@ interface PlanOptions {
   pools?: number;
   batch?: number;
   mirror?: number[];
+  out?: string;
   json?: boolean;
 }
 
@@ -75,11 +77,13 @@ export const planCommand = new Command("plan")
   .option("--pools <n>", "number of pools", parseCount)
   .option("--batch <n>", "patches a step", parseCount)
   .option("--mirror <axes>", 'axes to mirror along in training, such as W or D,H,W, or "none"', parseMirror)
+  .option("--out <file>", "also write the plan as JSON, to edit and pass to train --plan")
   .option("--json", "print plan and fingerprint as JSON")
   .action(async (data: string | undefined, options: PlanOptions) => {
-    const { images, labels, patch, spacing, pools, batch, mirror: mirrorAxes, json } = options;
+    const { images, labels, patch, spacing, pools, batch, mirror: mirrorAxes, out, json } = options;
     const dataset = await readDataset(data, { images, labels });
     const fingerprint = await fingerprintDataset(dataset);
     const plan = planDataset(fingerprint, dataset, { patch, spacing, pools, batch, mirrorAxes });
+    if (out) await writeFileAtomic(out, `${JSON.stringify(plan, null, 2)}\n`);
     console.log(json ? JSON.stringify({ plan, fingerprint }, null, 2) : formatPlan(plan, fingerprint));
   });

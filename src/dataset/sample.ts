@@ -1,6 +1,6 @@
 import type { Random } from "../util/random.ts";
 import type { Vec3 } from "../volume/volume.ts";
-import type { Plan, PreparedCase } from "./types.ts";
+import type { PreparedCase } from "./types.ts";
 
 export interface Patch {
   /** [C, ...shape]. */
@@ -82,17 +82,4 @@ export function cutPatch(prepared: PreparedCase, shape: Vec3, start: Vec3, into?
     }
   }
   return patch;
-}
-
-export interface SampleOptions {
-  /** Centre the patch near foreground. */
-  foreground: boolean;
-  /** Default: the plan's patch. */
-  patch?: Vec3;
-}
-
-/** A random patch of a case without augmentation: image [C, ...patch], label [...patch]. */
-export function samplePatch(prepared: PreparedCase, plan: Plan, random: Random, options: SampleOptions): Patch {
-  const shape = options.patch ?? plan.patch;
-  return cutPatch(prepared, shape, patchStart(prepared, shape, random, options.foreground));
 }

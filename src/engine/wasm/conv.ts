@@ -55,11 +55,10 @@ export function statsBytes(vectors: number): number {
   return vectors * 96;
 }
 
-export const CONV_ARGS = ["out", "weights", "bias", "stats", "planes", "rowGroups"] as const;
-
 /**
  * Emits a convolution-like kernel: out[p] = tail(bias + sum over sources, taps, channels of x * w).
- * Arguments: {@link CONV_ARGS}, then one address a source, all already at the first position of the call.
+ * Arguments: addresses of output, weights, bias and statistics, planes, row groups, then one address a source; the output and the
+ * sources already at the first position of the call.
  * Weights: [channel block][source][kd][kh][chunk][step][4 V]. A register tile is P positions x V vectors: each step
  * loads V weight vectors and broadcasts one float a position.
  */

@@ -15,8 +15,11 @@ export interface ProbeResult {
 
 /** V8 joins neighbouring 128-bit operations into 256-bit ones when this flag is on before compiling; other engines ignore it. */
 export function askForWideVectors(): void {
-  const v8 = globalThis.process?.getBuiltinModule?.("node:v8");
-  v8?.setFlagsFromString("--experimental-wasm-revectorize");
+  const [major] = (globalThis.process?.versions?.node ?? "0").split(".").map(Number);
+  // Older Nodes would print that they do not know the flag.
+  if (major < 24) return;
+  const v8 = globalThis.process.getBuiltinModule("node:v8");
+  v8.setFlagsFromString("--experimental-wasm-revectorize");
 }
 
 function compile(functions: FunctionBuilder[], pages: number): Record<string, (...args: number[]) => void> | null {
