@@ -6,12 +6,18 @@ export interface BackendOptions {
   name?: "wasm" | "reference";
   /** Compute threads of the wasm backend; default: all processors. */
   threads?: number;
+  /** Forces a register tile or direct convolution of the wasm backend, where the choice is not to be the probe's. */
+  tiles?: "merged-256" | "fma-128" | "mul-add-128";
+  winograd?: boolean;
 }
 
 /** Starts a backend. Close it when done: it may hold worker threads. */
 export async function createBackend(options: BackendOptions = {}): Promise<Backend> {
   const name = options.name ?? "wasm";
   if (name === "reference") return (await import("./reference/backend.ts")).createReferenceBackend();
-  if (name === "wasm") return (await import("./wasm/backend.ts")).createWasmBackend({ threads: options.threads });
+  if (name === "wasm") {
+    const { threads, tiles, winograd } = options;
+    return (await import("./wasm/backend.ts")).createWasmBackend({ threads, tiles, winograd });
+  }
   return fail(`Unknown engine "${name}": expected wasm or reference.`);
 }

@@ -284,6 +284,20 @@ function conformanceNets(): [string, SmallNet][] {
       { skips: [false, true] },
     ),
   ]);
+  // Even planes of 8 and more: what a tile transform needs; one or several strips, one and two sources, uneven depths.
+  for (const [d, h, w, widths] of [
+    [3, 8, 8, [8, 4]],
+    [2, 12, 10, [16, 24]],
+    [9, 8, 16, [5, 8]],
+    [2, 34, 8, [8, 8]],
+  ] as [number, number, number, [number, number]][]) {
+    nets.push([
+      `plane ${d}x${h}x${w}`,
+      unet(widths, [[1, 2, 2]], { shape: [d, h, w], batch: 2, decoder: [{ up: widths[1], convs: [widths[0], 8] }] }),
+    ]);
+  }
+  const plane = { kernels: [1, 2].map(() => [1, 3, 3] as Vec3), shape: [1, 24, 16] as Vec3 };
+  nets.push(["2D plane", unet([8, 16], [[1, 2, 2]], { ...plane, batch: 3 })]);
   for (const order of ["conv-act-norm", "conv-norm-act"] as const) {
     for (const norm of ["batch", "instance", "none"] as const) {
       for (const slope of [0, 0.01]) {
@@ -291,6 +305,10 @@ function conformanceNets(): [string, SmallNet][] {
         nets.push([
           `${order}, ${norm}, slope ${slope}`,
           unet([4, 5], [[2, 2, 2]], { tail, batch: 2, shape: [4, 6, 6] }),
+        ]);
+        nets.push([
+          `${order}, ${norm}, slope ${slope}, plane 8x12`,
+          unet([8, 4], [[1, 2, 2]], { tail, batch: 2, shape: [2, 8, 12] }),
         ]);
       }
     }

@@ -8,9 +8,18 @@ const cases = conformanceCases();
 /** Parameters after 3 steps, by backend row and case: rows of one backend must agree in every bit. */
 const finals = new Map<string, TensorMap>();
 
-const rows: BackendOptions[] = [{ name: "reference" }, { name: "wasm", threads: 1 }, { name: "wasm", threads: 2 }];
+/** Every kernel variant that can be chosen, forced one by one, besides the probe's own choice on one and two threads. */
+const rows: BackendOptions[] = [
+  { name: "reference" },
+  { name: "wasm", threads: 1 },
+  { name: "wasm", threads: 2 },
+  ...(["merged-256", "fma-128", "mul-add-128"] as const).flatMap((tiles) =>
+    [true, false].map((winograd) => ({ name: "wasm" as const, threads: 1, tiles, winograd })),
+  ),
+];
 for (const row of rows) {
-  describe(`${row.name}${row.threads ? `, threads ${row.threads}` : ""}`, () => {
+  const title = Object.entries(row).map(([key, value]) => (key === "name" ? String(value) : `${key} ${value}`));
+  describe(title.join(", "), () => {
     let backend: Backend | undefined;
     beforeAll(async () => {
       backend = await createBackend(row);
@@ -18,7 +27,7 @@ for (const row of rows) {
     afterAll(() => backend?.close());
     test.each(cases)("$name", async (each) => {
       const { problems, parameters } = await runConformance(backend!, each);
-      finals.set(`${row.name} ${row.threads} ${each.name}`, parameters);
+      if (!row.tiles) finals.set(`${row.name} ${row.threads} ${each.name}`, parameters);
       expect(problems).toEqual([]);
     });
     if (row.threads === 2) {

@@ -1,6 +1,6 @@
 import type { Backend } from "../types.ts";
 import { createInference } from "./inference.ts";
-import { type ProbeResult, probe } from "./probe.ts";
+import { askForWideVectors, type ProbeResult, probe } from "./probe.ts";
 import { createTeam } from "./team.ts";
 import { type TileChoice, tileChoices } from "./tiles.ts";
 import { createTrainer } from "./trainer.ts";
@@ -10,6 +10,8 @@ export interface WasmBackendOptions {
   threads?: number;
   /** Forces a register tile instead of the probe's choice. */
   tiles?: TileChoice["name"];
+  /** False: direct convolution everywhere. */
+  winograd?: boolean;
 }
 
 export interface WasmBackend extends Backend {
@@ -30,7 +32,9 @@ function probeOnce(): Promise<ProbeResult> {
 /** WebAssembly SIMD kernels made for each shape, on worker threads over one shared memory. */
 export async function createWasmBackend(options: WasmBackendOptions = {}): Promise<WasmBackend> {
   const threads = options.threads ?? globalThis.navigator?.hardwareConcurrency ?? 1;
-  const tiles = options.tiles ? tileChoices[options.tiles] : (await probeOnce()).chosen;
+  if (options.tiles) askForWideVectors();
+  const chosen = options.tiles ? tileChoices[options.tiles] : (await probeOnce()).chosen;
+  const tiles = options.winograd === false ? { ...chosen, winogradFrom: Number.POSITIVE_INFINITY } : chosen;
   const team = createTeam(threads);
   return {
     name: "wasm",

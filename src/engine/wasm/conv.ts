@@ -20,7 +20,21 @@ export interface SourceWalk {
   stepPlane: number;
 }
 
-export interface ConvKernelSpec {
+/** What a convolution kernel does to its sums before and while it stores them. */
+export interface Epilogues {
+  bias: boolean;
+  /** Negative slope of the activation, or null for none. */
+  slope: number | null;
+  /** After the activation: y = a x + b, vectors a and b behind the bias in memory. */
+  affine: boolean;
+  /**
+   * Sums and sums of squares a channel of (output - act(bias)), kept as float in a row and as double across rows. The shift is what a
+   * channel with dead inputs gives everywhere: its variance then comes out as exactly 0, not as rounding noise.
+   */
+  stats: boolean;
+}
+
+export interface ConvKernelSpec extends Epilogues {
   /** Output positions in a row. */
   width: number;
   /** Output rows that one tile may span (a divisor of every row range the kernel is called with). */
@@ -32,16 +46,6 @@ export interface ConvKernelSpec {
   outPixel: number;
   outRow: number;
   outPlane: number;
-  bias: boolean;
-  /** Negative slope of the activation, or null for none. */
-  slope: number | null;
-  /** After the activation: y = a x + b, vectors a and b behind the bias in memory. */
-  affine: boolean;
-  /**
-   * Sums and sums of squares a channel of (output - act(bias)), kept as float in a row and as double across rows. The shift is what a
-   * channel with dead inputs gives everywhere: its variance then comes out as exactly 0, not as rounding noise.
-   */
-  stats: boolean;
 }
 
 /** Rows that one tile spans: 1 for wide images, several where a row is shorter than a tile. */
@@ -220,7 +224,7 @@ export function emitConv(f: FunctionBuilder, spec: ConvKernelSpec, tiles: TileCh
         f.advance(bp, 16 * V);
         if (spec.stats) f.advance(sp, 16 * V);
       });
-      if (spec.stats) flushRowSums(f, spec, STATS, sp, blockCount, splat);
+      if (spec.stats) flushRowSums(f, spec.vectors, STATS, sp, blockCount, splat);
       sources.forEach((source, s) => {
         f.advance(srcRow[s], R * source.stepRow);
       });
@@ -234,7 +238,7 @@ export function emitConv(f: FunctionBuilder, spec: ConvKernelSpec, tiles: TileCh
 }
 
 /** local = act(local) */
-function activate(f: FunctionBuilder, local: Local, slope: number | null): void {
+export function activate(f: FunctionBuilder, local: Local, slope: number | null): void {
   if (slope === null) return;
   f.get(local);
   if (slope === 0) f.zero();
@@ -243,9 +247,9 @@ function activate(f: FunctionBuilder, local: Local, slope: number | null): void 
 }
 
 /** Adds the float sums of a row to the double sums and clears them: keeps the rounding error of a whole volume that of a row. */
-function flushRowSums(
+export function flushRowSums(
   f: FunctionBuilder,
-  spec: ConvKernelSpec,
+  vectors: number,
   stats: Local,
   sp: Local,
   counter: Local,
@@ -253,8 +257,8 @@ function flushRowSums(
 ): void {
   // Both kinds of sums lie behind each other: 2 * vectors floats vectors at 64 * vectors, doubles from 0.
   const [from, to] = [sp, f.int()];
-  f.copy(stats, from, spec.vectors * 64).copy(stats, to);
-  f.repeat(counter, spec.vectors * 2, () => {
+  f.copy(stats, from, vectors * 64).copy(stats, to);
+  f.repeat(counter, vectors * 2, () => {
     f.get(from).load(0).set(held);
     f.get(to).get(to).load(0).get(held).promoteLow().addDouble().store(0);
     f.get(to).get(to).load(16).get(held).get(held).shuffle(HIGH_HALF).promoteLow().addDouble().store(16);

@@ -10,8 +10,8 @@ import type { Team } from "./team.ts";
 import type { TileChoice } from "./tiles.ts";
 
 export async function createInference(graph: Graph, team: Team, tiles: TileChoice): Promise<Inference> {
-  const builder = createProgramBuilder(tiles);
   const arena = createArena();
+  const builder = createProgramBuilder(tiles, arena);
   const layout = lowerInference(builder, graph, arena);
   const program = await loadProgram(builder, arena, layout.control, team);
   const { f32 } = program.executor.context;
@@ -22,10 +22,11 @@ export async function createInference(graph: Graph, team: Team, tiles: TileChoic
     setParameters(values) {
       writeParameters(f32, layout.param, layout.parameters.slots, values);
       foldNorms(f32, layout, values);
+      program.run(0, layout.prepareStages);
     },
     logits(input) {
       scatter(f32, layout.input.address, layout.input.layout, graph.batch, input);
-      program.run(0, layout.endStage);
+      program.run(layout.prepareStages, layout.endStage);
       return gather(f32, layout.output.address, layout.output.layout, graph.batch);
     },
     close: () => program.close(),

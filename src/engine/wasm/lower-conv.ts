@@ -1,5 +1,6 @@
 import { type ConvKernelSpec, emitConv, type SourceWalk, tileHeight } from "./conv.ts";
 import type { Layout } from "./layout.ts";
+import { winogradFits, winogradSlabCount, winogradTasks } from "./lower-winograd.ts";
 import { convWalk, type PackedConv, type PackedUpconv } from "./packing.ts";
 import type { ProgramBuilder, Task } from "./program.ts";
 import { type Slab, slabStart, slabsOf } from "./slabs.ts";
@@ -61,6 +62,8 @@ export function convTasks(
 ): Task[] {
   const { kernel, inputs, output, weights, batch } = options;
   const epilogue = options.epilogue ?? noEpilogue;
+  const layouts = inputs.map((input) => input.layout);
+  if (winogradFits(b, kernel, layouts, output.layout)) return winogradTasks(b, { ...options, epilogue });
   const [D, H, W] = output.layout.shape;
   const spec: ConvKernelSpec = {
     width: W,
@@ -95,7 +98,13 @@ export function convTasks(
 }
 
 /** Number of slabs that {@link convTasks} makes for an output: for the size of the statistics areas. */
-export function convSlabCount(output: Layout, V: number, batch: number, b: ProgramBuilder): number {
+export function convSlabCount(
+  b: ProgramBuilder,
+  shape: { kernel: readonly [number, number, number]; inputs: Layout[]; output: Layout; V: number },
+  batch: number,
+): number {
+  const { inputs, output, V } = shape;
+  if (winogradFits(b, shape.kernel, inputs, output)) return winogradSlabCount(inputs, output, batch);
   const [D, H, W] = output.shape;
   return slabsOf([D, H, W], batch, tileHeight({ width: W, height: H, V }, b.tiles)).length;
 }

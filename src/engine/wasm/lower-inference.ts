@@ -4,11 +4,12 @@ import { statsBytes } from "./conv.ts";
 import { emitAffine } from "./elementwise.ts";
 import { type Layout, layoutKey, layoutOf } from "./layout.ts";
 import { convSlabCount, convTasks, type Placed, upconvTasks } from "./lower-conv.ts";
+import { transformWeights, winogradFits } from "./lower-winograd.ts";
 import { CONTROL } from "./ops.ts";
 import { haloDepth } from "./packing.ts";
 import { type ParameterBlock, placeParameters } from "./parameters.ts";
 import { emitMaxPool } from "./pool.ts";
-import type { ProgramBuilder } from "./program.ts";
+import type { ProgramBuilder, Task } from "./program.ts";
 import { slabStart, slabsOf } from "./slabs.ts";
 
 /** A norm folded into the convolution: float [3][padded] bias, a, b at `address`. */
@@ -29,6 +30,8 @@ export interface InferenceLayout {
   repeatedBias: { node: UpconvNode; address: number; padded: number; times: number }[];
   /** Dropout factors that stay 1 (instance norm shares the trainer's op). */
   ones: { address: number; floats: number }[];
+  /** Stages [0, prepareStages) run after the parameters are set, the rest for each input. */
+  prepareStages: number;
   endStage: number;
 }
 
@@ -43,6 +46,20 @@ export function lowerInference(b: ProgramBuilder, graph: Graph, arena: Arena): I
   const pool = createPool(arena);
   const folded: FoldedNorm[] = [];
   const repeatedBias: InferenceLayout["repeatedBias"] = [];
+
+  // Transformed weights are made once, when the parameters are set.
+  const transformed = new Map<ConvNode, number>();
+  const preparing: Task[] = [];
+  for (const [node, found] of parameters.nodes) {
+    if (node.kind !== "conv" || found.kind !== "conv") continue;
+    const inputs = node.inputs.map((id) => layouts[id]);
+    if (!winogradFits(b, node.kernel, inputs, layouts[node.output])) continue;
+    const { address, tasks } = transformWeights(b, found.packed, param + found.slots.weight.offset, arena);
+    transformed.set(node, address);
+    preparing.push(...tasks);
+  }
+  b.stage(preparing);
+  const prepareStages = b.stageCount();
 
   const lastReader = new Map<number, number>();
   graph.nodes.forEach((node, i) => {
@@ -68,13 +85,14 @@ export function lowerInference(b: ProgramBuilder, graph: Graph, arena: Arena): I
     const { tail } = node;
     const output = place(node.output);
     const { padded } = output.layout;
+    const packedAt = param + slots.weight.offset;
     const common = {
       kernel: node.kernel,
       inputs: node.inputs.map(at),
       output,
       vectors: packed.vectors,
       V: packed.V,
-      weights: param + slots.weight.offset,
+      weights: transformed.get(node) ?? packedAt,
       batch: N,
     };
     if (tail?.norm === "instance") {
@@ -102,7 +120,11 @@ export function lowerInference(b: ProgramBuilder, graph: Graph, arena: Arena): I
     const { output } = common;
     const { layout } = output;
     const before = tail.order === "conv-act-norm";
-    const slabCount = convSlabCount(layout, common.V, N, b);
+    const slabCount = convSlabCount(
+      b,
+      { kernel: common.kernel, inputs: common.inputs.map((x) => x.layout), output: layout, V: common.V },
+      N,
+    );
     const stride = Math.ceil(statsBytes(common.vectors) / 64) * 64;
     const stats = arena.take(stride * slabCount);
     const coefficients = arena.take(N * layout.padded * 8);
@@ -209,6 +231,7 @@ export function lowerInference(b: ProgramBuilder, graph: Graph, arena: Arena): I
     folded,
     repeatedBias,
     ones,
+    prepareStages,
     endStage: b.stageCount(),
   };
 }

@@ -6,10 +6,12 @@ import { statsBytes } from "./conv.ts";
 import { emitAffine, emitNormBackward, emitNormSums, emitSum } from "./elementwise.ts";
 import { type Layout, layoutKey, layoutOf } from "./layout.ts";
 import { convSlabCount, convTasks, type Placed, upconvDataGradientTasks, upconvTasks } from "./lower-conv.ts";
-import { convWeightGradient, PARTIAL_BYTES, upconvWeightGradient } from "./lower-weight-gradient.ts";
+import { convWeightGradient, upconvWeightGradient } from "./lower-weight-gradient.ts";
+import { transformWeights, winogradFits } from "./lower-winograd.ts";
 import { CONTROL, type NormPlan, type Op } from "./ops.ts";
 import { haloDepth, walkedChannels } from "./packing.ts";
 import { type ParameterBlock, type PlacedNode, placeParameters } from "./parameters.ts";
+import { PARTIAL_BYTES } from "./partials.ts";
 import { emitMaxPool, emitMaxPoolBackward } from "./pool.ts";
 import type { ProgramBuilder, Task } from "./program.ts";
 import { slabStart, slabsOf } from "./slabs.ts";
@@ -66,6 +68,8 @@ export function lowerTraining(b: ProgramBuilder, graph: Graph, spec: TrainSpec, 
   const units = new Map<ConvNode, Unit>();
   /** Data-gradient weights by node, one address a source. */
   const transposed = new Map<ConvNode | UpconvNode, number[]>();
+  /** Forward weights as the kernel wants them, where that is not the packed form itself. */
+  const forwardWeights = new Map<ConvNode, number>();
   const upconvBias = new Map<UpconvNode, number>();
   const placedOf = (node: ConvNode | UpconvNode): PlacedNode => parameters.nodes.get(node)!;
   const op = (value: Op): Task => [b.op(value)];
@@ -101,31 +105,49 @@ export function lowerTraining(b: ProgramBuilder, graph: Graph, spec: TrainSpec, 
     const { packed } = placed;
     const outWalked = walkedChannels(layouts[node.output], node.kernel[2]);
     const taps = node.kernel[0] * node.kernel[1] * node.kernel[2];
+    const inputLayouts = node.inputs.map((id) => layouts[id]);
+    if (winogradFits(b, node.kernel, inputLayouts, layouts[node.output])) {
+      const { address, tasks } = transformWeights(b, packed, from, arena);
+      forwardWeights.set(node, address);
+      packing.push(...tasks);
+    }
     const addresses = node.inputs.map((id, s) => {
       if (id === graph.input) return 0;
       const vectors = layouts[id].padded / 4;
       const to = arena.take(taps * outWalked * vectors * 16);
       const source = packed.sources[s];
-      packing.push(
-        op({
-          op: "transposeConv",
-          from,
-          to,
-          plan: {
-            kernel: node.kernel,
-            lanes: 4 * packed.V,
-            blockFloats: packed.blockFloats,
-            sourceOffset: source.offset,
-            walked: source.walked,
-            inChannels: source.channels,
-            outChannels: packed.outChannels,
-            outWalked,
-            vectors,
-            V: blockVectors(vectors, b.tiles),
-          },
-        }),
-      );
-      return to;
+      const V = blockVectors(vectors, b.tiles);
+      const transpose = op({
+        op: "transposeConv",
+        from,
+        to,
+        plan: {
+          kernel: node.kernel,
+          lanes: 4 * packed.V,
+          blockFloats: packed.blockFloats,
+          sourceOffset: source.offset,
+          walked: source.walked,
+          inChannels: source.channels,
+          outChannels: packed.outChannels,
+          outWalked,
+          vectors,
+          V,
+        },
+      });
+      if (!winogradFits(b, node.kernel, [layouts[node.output]], layouts[id])) {
+        packing.push(transpose);
+        return to;
+      }
+      const flipped = {
+        kernel: node.kernel,
+        vectors,
+        V,
+        blockFloats: taps * outWalked * 4 * V,
+        sources: [{ offset: 0, walked: outWalked }],
+      };
+      const { address, tasks } = transformWeights(b, flipped, to, arena);
+      packing.push([...transpose, ...tasks.flat()]);
+      return address;
     });
     transposed.set(node, addresses);
   }
@@ -142,7 +164,7 @@ export function lowerTraining(b: ProgramBuilder, graph: Graph, spec: TrainSpec, 
       inputs,
       vectors: packed.vectors,
       V: packed.V,
-      weights: param + slots.weight.offset,
+      weights: forwardWeights.get(node) ?? param + slots.weight.offset,
       batch: N,
     };
     const bias = param + slots.bias.offset;
@@ -153,7 +175,11 @@ export function lowerTraining(b: ProgramBuilder, graph: Graph, spec: TrainSpec, 
     }
     const { layout } = output;
     const { padded } = layout;
-    const slabCount = convSlabCount(layout, packed.V, N, b);
+    const slabCount = convSlabCount(
+      b,
+      { kernel: node.kernel, inputs: inputs.map((x) => x.layout), output: layout, V: packed.V },
+      N,
+    );
     const stride = Math.ceil(statsBytes(packed.vectors) / 64) * 64;
     const factors = arena.take(N * padded * 4);
     dropout.set(node.name, { address: factors, padded });

@@ -1,18 +1,11 @@
 import type { Layout } from "./layout.ts";
 import { eachOffset, inputWindow, type Placed, pointWalk } from "./lower-conv.ts";
+import { winogradFits, winogradWeightGradient } from "./lower-winograd.ts";
 import { convWalk, type PackedConv, type PackedUpconv } from "./packing.ts";
+import { PARTIAL_BYTES, type WeightGradientWork } from "./partials.ts";
 import type { Call, ProgramBuilder, Task } from "./program.ts";
 import { type Slab, slabStart, slabsOf } from "./slabs.ts";
 import { emitWeightGradient, flushRows, type WeightGradientSpec } from "./weight-gradient.ts";
-
-/** Memory for per-slab weight gradients; weights whose slabs need more are split by output channels instead. */
-export const PARTIAL_BYTES = 4 << 20;
-
-/** Tasks that make a weight gradient, and those that merge the slabs' parts in a later stage. */
-export interface WeightGradientWork {
-  tasks: Task[];
-  merge: Task[];
-}
 
 interface Part {
   kernel: number;
@@ -89,6 +82,11 @@ export function convWeightGradient(
   memory: { gradient: number; partials: number },
 ): WeightGradientWork {
   const { packed, inputs, grad } = options;
+  const layouts = inputs.map((input) => input.layout);
+  if (winogradFits(b, packed.kernel, layouts, grad.layout)) {
+    const work = winogradWeightGradient(b, options, memory);
+    if (work) return work;
+  }
   const [D, H, W] = grad.layout.shape;
   const R = flushRows(W, H);
   const blockBytes = packed.blockFloats * 4;

@@ -1,3 +1,4 @@
+import { type Arena, createPool } from "./arena.ts";
 import { assembleModule, FunctionBuilder } from "./emit.ts";
 import type { Op } from "./ops.ts";
 import type { TileChoice } from "./tiles.ts";
@@ -24,6 +25,8 @@ export interface ProgramBuilder {
   /** The number of the kernel with this key, emitted at first use. */
   kernel(key: unknown, params: number, emit: (f: FunctionBuilder) => void): number;
   op(op: Op): Call;
+  /** Memory for one task of the stage that is being collected. */
+  scratch(bytes: number): number;
   stage(tasks: Task[]): void;
   stageCount(): number;
   kernelCount(): number;
@@ -32,11 +35,13 @@ export interface ProgramBuilder {
   ops(): Op[];
 }
 
-export function createProgramBuilder(tiles: TileChoice): ProgramBuilder {
+export function createProgramBuilder(tiles: TileChoice, arena: Arena): ProgramBuilder {
   const numbers = new Map<string, number>();
   const functions: FunctionBuilder[] = [];
   const ops: Op[] = [];
   const stages: Task[][] = [];
+  const pool = createPool(arena);
+  let taken: { key: string; address: number }[] = [];
   return {
     tiles,
     kernel(key, params, emit) {
@@ -54,7 +59,16 @@ export function createProgramBuilder(tiles: TileChoice): ProgramBuilder {
       ops.push(op);
       return { op: ops.length - 1 };
     },
+    scratch(bytes) {
+      const rounded = Math.ceil(bytes / 65536) * 65536;
+      const key = String(rounded);
+      const address = pool.take(key, rounded);
+      taken.push({ key, address });
+      return address;
+    },
     stage(tasks) {
+      for (const { key, address } of taken) pool.give(key, address);
+      taken = [];
       if (tasks.length > 0) stages.push(tasks);
     },
     stageCount: () => stages.length,

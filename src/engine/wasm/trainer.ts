@@ -13,8 +13,8 @@ import type { Team } from "./team.ts";
 import type { TileChoice } from "./tiles.ts";
 
 export async function createTrainer(graph: Graph, spec: TrainSpec, team: Team, tiles: TileChoice): Promise<Trainer> {
-  const builder = createProgramBuilder(tiles);
   const arena = createArena();
+  const builder = createProgramBuilder(tiles, arena);
   const layout = lowerTraining(builder, graph, spec, arena);
   const program = await loadProgram(builder, arena, layout.control, team);
   const { f32, f64, u8 } = program.executor.context;
