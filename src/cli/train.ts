@@ -124,7 +124,10 @@ const groups: [string, Option[]][] = [
       option("--warmup <share>", "share of the steps over which the rate climbs", number),
       option("--batch <n>", "windows a step", number),
       option("--patch <shape>", "training window, as in 32x48x32"),
-      option("--augment <level>", "none, light (intensities, mirroring) or full (nnU-Net's)"),
+      option(
+        "--augment <level>",
+        "none, light (intensities, mirroring) or full (nnU-Net's; strong runs it from 3000 steps on, light below)",
+      ),
       option("--loss <terms>", "dice, ce, focal, tversky joined by +, with weights, as in dice+ce:0.5"),
       option("--optimiser <name>", "adamw, adam or sgd"),
       option("--weight-decay <n>", "weight decay of the optimiser", number),

@@ -7,6 +7,7 @@ import { type CheckPlanInput, epochStepsOf, planChecks, stepsInTime } from "./bu
 import { measureStep } from "./calibrate.ts";
 import { dropoutFactors } from "./dropout.ts";
 import type { Loader } from "./loader.ts";
+import { augmentationFor } from "./presets.ts";
 import { silentProgress } from "./progress.ts";
 import { lunetVersion, type RunFile, startTime } from "./run-folder.ts";
 import { modelOf } from "./session.ts";
@@ -69,9 +70,12 @@ export async function planRun(
     state: "running",
     result: null,
   };
+  const withAugment = (steps: number): Pick<RunFile, "settings"> => ({
+    settings: { ...settings, augment: augmentationFor(settings, steps, options.settings?.augment) },
+  });
   if (!("minutes" in budget)) {
     const steps = "steps" in budget ? budget.steps : budget.epochs * epochSteps;
-    const run = { ...base, steps, checks: planChecks({ ...costs, steps }), calibration: null };
+    const run = { ...base, ...withAugment(steps), steps, checks: planChecks({ ...costs, steps }), calibration: null };
     return { run, deadline: Number.POSITIVE_INFINITY };
   }
   progress.live("measuring the time of a step");
@@ -91,6 +95,6 @@ export async function planRun(
   const steps = stepsInTime(left, stepSeconds, caseSeconds, costs);
   const checks = planChecks({ ...costs, steps });
   const closing = (checks.cases < validation.length ? 2 : 1) * validation.length * caseSeconds;
-  const run = { ...base, steps, checks, calibration: { stepSeconds, caseSeconds } };
+  const run = { ...base, ...withAugment(steps), steps, checks, calibration: { stepSeconds, caseSeconds } };
   return { run, deadline: began + (seconds - closing) * 1000 };
 }

@@ -1,6 +1,14 @@
 import { describe, expect, it } from "vitest";
 import type { Vec3 } from "../volume/volume.ts";
-import { parseLoss, parseOptimiser, parseWindow, presetSettings, resolveSettings, windowOf } from "./presets.ts";
+import {
+  augmentationFor,
+  parseLoss,
+  parseOptimiser,
+  parseWindow,
+  presetSettings,
+  resolveSettings,
+  windowOf,
+} from "./presets.ts";
 
 const pools: Vec3[] = [
   [2, 2, 2],
@@ -33,6 +41,13 @@ describe("presets", () => {
       loss: { dice: 1, eps: 1e-7, includeBackground: true },
       optimiser: { kind: "adam", weightDecay: 0 },
     });
+  });
+
+  it("augments fully in long runs, lightly in short ones, and as stated where it is stated", () => {
+    const strong = presetSettings("strong", plan);
+    expect([2999, 3000].map((steps) => augmentationFor(strong, steps, undefined))).toEqual(["light", "full"]);
+    expect(augmentationFor(strong, 100, "full")).toBe("full");
+    expect(augmentationFor(presetSettings("paper", plan), 9999, undefined)).toBe("none");
   });
 
   it("halves large patches, keeps small ones and stays a multiple of the pools", () => {

@@ -92,7 +92,7 @@ export function presetSettings(name: PresetName, plan: PlanPart): TrainSettings 
     warmup: 0.05,
     batch: plan.batch,
     window: windowOf(plan),
-    augment: "light",
+    augment: "full",
     loss: { dice: 1, crossEntropy: 1, eps: 1e-5, includeBackground: false },
     optimiser: { kind: "adamw", ...adam, weightDecay: 1e-4 },
     clip: 12,
@@ -100,6 +100,19 @@ export function presetSettings(name: PresetName, plan: PlanPart): TrainSettings 
     dropout: 0,
     seed: 0,
   };
+}
+
+/** Below this many steps moving and bending the scans costs more than it gives; far above it a net learns its cases by heart. */
+const fullAugmentationSteps = 3000;
+
+/** The augmentation of a run of `steps`: what was stated, else the preset's, with short `strong` runs on "light". */
+export function augmentationFor(
+  settings: TrainSettings,
+  steps: number,
+  stated: AugmentLevel | undefined,
+): AugmentLevel {
+  if (stated !== undefined) return stated;
+  return settings.preset === "strong" && steps < fullAugmentationSteps ? "light" : settings.augment;
 }
 
 /** Values put over a preset; text is read as on the command line. Undefined is not stated. */

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
+import type { AugmentLevel } from "../dataset/augment.ts";
 import { prepareDataset } from "../dataset/load.ts";
 import type { PreparedCase } from "../dataset/types.ts";
 import { createBackend } from "../engine/backend.ts";
@@ -9,7 +10,7 @@ import { fail } from "../util/errors.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import type { Budget } from "./budget.ts";
 import { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
-import { createWorkerLoader, shareCase } from "./loader.ts";
+import { createWorkerLoader, type Loader, shareCase } from "./loader.ts";
 import { planRun } from "./plan-run.ts";
 import { resolveSettings } from "./presets.ts";
 import { durationText, type Progress, silentProgress } from "./progress.ts";
@@ -83,15 +84,24 @@ export async function trainNet(options: TrainOptions): Promise<TrainResult> {
     });
     open.push(trainer);
     trainer.setParameters(initialise(graph, settings.seed));
-    const { seed, batch, augment, window } = settings;
-    const batches = createWorkerLoader({ cases: training, plan, options: { seed, batch, augment, patch: window } });
-    open.push(batches);
+    const { seed, batch, window } = settings;
+    const startLoader = (augment: AugmentLevel): Loader => {
+      const loader = createWorkerLoader({ cases: training, plan, options: { seed, batch, augment, patch: window } });
+      open.push(loader);
+      return loader;
+    };
+    let batches = startLoader(settings.augment);
     const validator = validation.length > 0 ? createValidator(backend, validation) : null;
     if (validator) open.push(validator);
 
     const planned = previous
       ? { run: { ...previous, state: "running" as const }, deadline: Number.POSITIVE_INFINITY }
       : await planRun(options, setup, { trainer, graph, batches, validator, validation, began, engine });
+    // The number of steps may have chosen another augmentation than the one that was measured.
+    if (planned.run.settings.augment !== settings.augment) {
+      await batches.close();
+      batches = startLoader(planned.run.settings.augment);
+    }
     await writeRunFile(paths.run, planned.run);
     progress.say(planWords(planned.run));
     const start = await loadStart(paths.checkpoint, trainer);
@@ -154,8 +164,8 @@ function describe({ netName, parameters, dataset, settings, fold, trainingCases,
   );
 }
 
-function planWords({ steps, epochSteps, calibration }: RunFile): string {
-  const words = `${steps} steps in epochs of ${epochSteps}`;
+function planWords({ steps, epochSteps, calibration, settings }: RunFile): string {
+  const words = `${steps} steps in epochs of ${epochSteps}, ${settings.augment} augmentation`;
   if (!calibration) return words;
   return `${words}: ${(1000 * calibration.stepSeconds).toFixed(0)} ms a step, about ${durationText(steps * calibration.stepSeconds)} of training`;
 }
