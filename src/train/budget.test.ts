@@ -1,6 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type CheckPlanInput, epochStepsOf, parseBudget, planChecks, predictionsOf, stepsInTime } from "./budget.ts";
+import {
+  type CheckPlanInput,
+  epochStepsOf,
+  parseBudget,
+  planChecks,
+  predictionsOf,
+  replan,
+  stepsInTime,
+} from "./budget.ts";
 
 const hippocampus = { epochSteps: 80, stepVoxels: 2 * 32 * 48 * 32, validationCases: 40, caseVoxels: 40 * 56 * 40 };
 
@@ -57,5 +65,18 @@ describe("budget", () => {
         if (given.validationCases * caseSeconds * 3 < seconds * 0.1) expect(cost).toBeGreaterThan(seconds * 0.85);
       }),
     );
+  });
+});
+
+describe("a slower machine", () => {
+  it("keeps a plan that nearly fits, cuts one that does not, and never plans more than at first", () => {
+    const left = { steps: 100, most: 100 };
+    expect(replan({ ...left, seconds: 10 }, 0.1)).toBeNull();
+    expect(replan({ ...left, seconds: 9.8 }, 0.1)).toBeNull();
+    expect(replan({ ...left, seconds: 5 }, 0.1)).toBe(50);
+    expect(replan({ ...left, seconds: -1 }, 0.1)).toBe(1);
+    expect(replan({ ...left, seconds: 1000 }, 0.1)).toBeNull();
+    expect(replan({ steps: 50, most: 80, seconds: 1000 }, 0.1)).toBe(80);
+    expect(replan({ ...left, seconds: Number.POSITIVE_INFINITY }, 1000)).toBeNull();
   });
 });

@@ -36,8 +36,10 @@ export interface RunFile {
   engine: "wasm" | "reference";
   settings: TrainSettings;
   budget: Budget;
-  /** Fixed once, at the start. */
+  /** Fixed at the start; fewer when a run in minutes meets a slower machine than it measured. */
   steps: number;
+  /** Those changes: after how many steps, and the number planned from then on. A run with some is not repeated by --steps. */
+  replans?: { step: number; steps: number }[];
   epochSteps: number;
   checks: CheckPlan;
   /** Measured once to turn minutes into steps. */

@@ -4,6 +4,7 @@ import type { TensorMap, Trainer } from "../engine/types.ts";
 import { modelToBytes } from "../model/file.ts";
 import type { Model } from "../model/types.ts";
 import { writeFileAtomic } from "../util/files.ts";
+import { replan } from "./budget.ts";
 import { type Best, type Checkpoint, writeCheckpoint } from "./checkpoint.ts";
 import { dropoutFactors } from "./dropout.ts";
 import { appendLog, type EpochRecord, progressChart, rewindLog } from "./log.ts";
@@ -12,6 +13,9 @@ import { type Progress, progressText } from "./progress.ts";
 import { type RunFile, type RunPaths, type RunScore, writeRunFile } from "./run-folder.ts";
 import { learningRateAt } from "./schedule.ts";
 import type { Validator } from "./validate.ts";
+
+/** Epochs over which the pace is taken: long enough to hold a check. */
+const PACE_EPOCHS = 10;
 
 /** What a prepared run works with. */
 export interface Session {
@@ -52,9 +56,10 @@ export function epochOf(step: number, sums: Pick<EpochSums, "steps">, epochSteps
  * written on the way. The trainer must hold the checkpoint's weights and state. Returns the run with its state and result.
  */
 export async function runSession(session: Session, start: Checkpoint): Promise<RunFile> {
-  const { run, paths, graph, trainer, batches, validator, progress, signal, deadline } = session;
-  const { steps, epochSteps, settings } = run;
-  const epochs = Math.ceil(steps / epochSteps);
+  const { paths, graph, trainer, batches, validator, progress, signal, deadline } = session;
+  let { run } = session;
+  const { epochSteps, settings } = run;
+  let { steps } = run;
   let { step, best, lastDice, sums } = start;
   const records = await rewindLog(paths.log, epochOf(step, sums, epochSteps));
   const began = performance.now();
@@ -72,9 +77,30 @@ export async function runSession(session: Session, start: Checkpoint): Promise<R
     return concluded;
   };
 
+  /** Time at the end of each epoch of this call, to see the pace of the last ones. */
+  const marks: { step: number; at: number }[] = [];
+  /** Plans other steps when those planned would not end in time. */
+  const keepTime = async (epochs: number): Promise<void> => {
+    const now = performance.now();
+    marks.push({ step, at: now });
+    // Not by the first epoch, which compiles, nor by few.
+    const span = Math.min(PACE_EPOCHS, Math.ceil(epochs / 4));
+    if (marks.length <= span) return;
+    const since = marks[marks.length - 1 - span];
+    const pace = (now - since.at) / 1000 / (step - since.step);
+    const most = session.run.steps - step;
+    const fits = replan({ steps: steps - step, most, seconds: (deadline - now) / 1000 }, pace);
+    if (fits === null) return;
+    steps = step + fits;
+    run = { ...run, steps, replans: [...(run.replans ?? []), { step, steps }] };
+    await writeRunFile(paths.run, run);
+    progress.say(`${(1000 * pace).toFixed(0)} ms a step: now ${steps} steps, to end in time`);
+  };
+
   let outOfTime = false;
   while (!outOfTime && (step < steps || sums.steps > 0)) {
     const epoch = epochOf(step, sums, epochSteps);
+    const epochs = Math.ceil(steps / epochSteps);
     const times: StepTimes = { seconds: 0, waited: 0 };
     const end = Math.min(epoch * epochSteps, steps);
     step = await runSteps({
@@ -148,6 +174,7 @@ export async function runSession(session: Session, start: Checkpoint): Promise<R
       paths.chart,
       progressChart(records, classNames(session.plan), `${run.netName} on ${run.data.name}`),
     );
+    if (!outOfTime && step < steps) await keepTime(epochs);
   }
 
   const weights = trainer.getAverage();
