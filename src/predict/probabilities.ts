@@ -24,16 +24,26 @@ export function classesOf(net: Pick<NetSpec, "output" | "outputChannels">): numb
 
 function softmax(values: Float32Array, classes: number): Float32Array {
   const voxels = values.length / classes;
+  if (classes === 2) {
+    // One exponential a voxel: p_1 = 1 / (1 + exp(z_0 - z_1)).
+    for (let i = 0; i < voxels; i++) {
+      const p = 1 / (1 + Math.exp(values[i] - values[voxels + i]));
+      values[voxels + i] = p;
+      values[i] = 1 - p;
+    }
+    return values;
+  }
   for (let i = 0; i < voxels; i++) {
-    let top = Number.NEGATIVE_INFINITY;
-    for (let k = 0; k < classes; k++) top = Math.max(top, values[k * voxels + i]);
+    let top = values[i];
+    for (let k = 1, at = voxels + i; k < classes; k++, at += voxels) if (values[at] > top) top = values[at];
     let sum = 0;
-    for (let k = 0; k < classes; k++) {
-      const e = Math.exp(values[k * voxels + i] - top);
-      values[k * voxels + i] = e;
+    for (let k = 0, at = i; k < classes; k++, at += voxels) {
+      const e = values[at] === top ? 1 : Math.exp(values[at] - top);
+      values[at] = e;
       sum += e;
     }
-    for (let k = 0; k < classes; k++) values[k * voxels + i] /= sum;
+    const inverse = 1 / sum;
+    for (let k = 0, at = i; k < classes; k++, at += voxels) values[at] *= inverse;
   }
   return values;
 }

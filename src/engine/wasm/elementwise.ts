@@ -166,3 +166,21 @@ export function emitSum(f: FunctionBuilder, layout: Layout): void {
     f.get(sums[0]).get(x).load(offset).add().set(sums[0]);
   });
 }
+
+/** to = sum of `slabs` arrays that lie `stride` bytes apart, in slab order. Arguments: first array, destination, vectors. */
+export function emitMerge(f: FunctionBuilder, slabs: number, stride: number): void {
+  const [FROM, TO, COUNT] = [0, 1, 2];
+  const count = f.int();
+  const sum = f.vector();
+  f.repeat(count, { local: COUNT }, () => {
+    f.get(FROM).load(0).set(sum);
+    for (let s = 1; s < slabs; s++)
+      f.get(sum)
+        .get(FROM)
+        .load(s * stride)
+        .add()
+        .set(sum);
+    f.get(TO).get(sum).store(0);
+    f.advance(FROM, 16).advance(TO, 16);
+  });
+}

@@ -58,7 +58,8 @@ export function createExecutor(image: ProgramImage): Executor {
 
 /** A call with its arguments from `c`, without building an array for the usual counts. */
 function invoke(kernel: Kernel, c: Int32Array, i: number, count: number): void {
-  if (count === 4) kernel(c[i], c[i + 1], c[i + 2], c[i + 3]);
+  if (count === 3) kernel(c[i], c[i + 1], c[i + 2]);
+  else if (count === 4) kernel(c[i], c[i + 1], c[i + 2], c[i + 3]);
   else if (count === 5) kernel(c[i], c[i + 1], c[i + 2], c[i + 3], c[i + 4]);
   else if (count === 7) kernel(c[i], c[i + 1], c[i + 2], c[i + 3], c[i + 4], c[i + 5], c[i + 6]);
   else if (count === 6) kernel(c[i], c[i + 1], c[i + 2], c[i + 3], c[i + 4], c[i + 5]);

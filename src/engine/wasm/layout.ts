@@ -66,21 +66,24 @@ export function scatter(memory: Float32Array, base: number, layout: Layout, batc
   }
 }
 
-/** The inverse of {@link scatter}. */
-export function gather(memory: Float32Array, base: number, layout: Layout, batch: number): Float32Array {
-  const [D, H, W] = layout.shape;
-  const { channels: C, padded: P } = layout;
-  const values = new Float32Array(batch * C * D * H * W);
-  for (let n = 0; n < batch; n++) {
-    for (let d = 0; d < D; d++) {
-      for (let h = 0; h < H; h++) {
-        const start = base + n * layout.sampleBytes + layout.interior + d * layout.planeBytes + h * layout.rowBytes;
-        for (let c = 0; c < C; c++) {
-          const to = (((n * C + c) * D + d) * H + h) * W;
-          for (let w = 0, from = start / 4 + c; w < W; w++, from += P) values[to + w] = memory[from];
-        }
-      }
+/** Rows of a laid-out tensor, to be copied channel by channel. */
+export interface GatherRows {
+  /** Byte addresses of a row's first voxel, and of its first voxel's first channel in planar order. */
+  rows: { from: number; to: number }[];
+  width: number;
+  channels: number;
+  padded: number;
+  /** Bytes from one channel's plane to the next. */
+  planeBytes: number;
+}
+
+/** The inverse of {@link scatter} for some rows: planar [N, C, D, H, W] in the same memory. */
+export function gatherRows(memory: Float32Array, plan: GatherRows): void {
+  for (const row of plan.rows) {
+    for (let c = 0; c < plan.channels; c++) {
+      let to = (row.to + c * plan.planeBytes) / 4;
+      const end = to + plan.width;
+      for (let from = row.from / 4 + c; to < end; from += plan.padded) memory[to++] = memory[from];
     }
   }
-  return values;
 }

@@ -33,7 +33,8 @@ export function lossForward(ctx: OpContext, slab: LossSlab): void {
         let total = 0;
         const shifted = f32[at + truth] - top;
         for (let c = 0; c < K; c++) {
-          const e = Math.exp(f32[at + c] - top);
+          const z = f32[at + c];
+          const e = z === top ? 1 : Math.exp(z - top);
           f32[at + c] = e;
           total += e;
         }

@@ -24,7 +24,8 @@ export interface InferenceLayout {
   param: number;
   control: number;
   input: Placed;
-  output: Placed;
+  /** Logits [N, K, D, H, W]. */
+  output: { address: number; floats: number };
   folded: FoldedNorm[];
   /** Transposed convolutions' biases, repeated along W: filled when parameters are set. */
   repeatedBias: { node: UpconvNode; address: number; padded: number; times: number }[];
@@ -222,16 +223,45 @@ export function lowerInference(b: ProgramBuilder, graph: Graph, arena: Arena): I
       }
     }
   });
+  const output = lowerGather(b, at(graph.output), N, arena);
   return {
     parameters,
     param,
     control,
     input,
-    output: at(graph.output),
+    output,
     folded,
     repeatedBias,
     ones,
     prepareStages,
     endStage: b.stageCount(),
   };
+}
+
+/** Copies the logits into planar order, shared among the threads. */
+function lowerGather(
+  b: ProgramBuilder,
+  { layout, address }: Placed,
+  batch: number,
+  arena: Arena,
+): InferenceLayout["output"] {
+  const [D, H, W] = layout.shape;
+  const floats = batch * layout.channels * D * H * W;
+  const planar = arena.take(floats * 4);
+  const planeBytes = D * H * W * 4;
+  b.stage(
+    slabsOf(layout.shape, batch).map((slab) => {
+      const rows: { from: number; to: number }[] = [];
+      for (let d = slab.d; d < slab.d + slab.planes; d++) {
+        for (let h = slab.h; h < slab.h + slab.rows; h++) {
+          rows.push({
+            from: address + slabStart({ ...slab, d, h }, layout),
+            to: planar + slab.n * layout.channels * planeBytes + (d * H + h) * W * 4,
+          });
+        }
+      }
+      return [b.op({ op: "gather", rows, width: W, channels: layout.channels, padded: layout.padded, planeBytes })];
+    }),
+  );
+  return { address: planar, floats };
 }

@@ -2,7 +2,7 @@ import type { Layout } from "./layout.ts";
 import { eachOffset, inputWindow, type Placed, pointWalk } from "./lower-conv.ts";
 import { winogradFits, winogradWeightGradient } from "./lower-winograd.ts";
 import { convWalk, type PackedConv, type PackedUpconv } from "./packing.ts";
-import { PARTIAL_BYTES, type WeightGradientWork } from "./partials.ts";
+import { mergeCall, PARTIAL_BYTES, type WeightGradientWork } from "./partials.ts";
 import type { Call, ProgramBuilder, Task } from "./program.ts";
 import { type Slab, slabStart, slabsOf } from "./slabs.ts";
 import { emitWeightGradient, flushRows, type WeightGradientSpec } from "./weight-gradient.ts";
@@ -51,14 +51,12 @@ function splitWork(
       const to = memory.partials + i * bytes;
       return [b.op({ op: "zero", address: to, bytes: options.floats * 4 }), ...callsFor(slab, to, 0, blocks)];
     });
-    const from = memory.partials;
-    const merge = b.op({
-      op: "mergePartials",
-      from,
+    const merge = mergeCall(b, {
+      from: memory.partials,
+      to: memory.gradient,
       slabs: slabs.length,
       stride: bytes,
       floats: options.floats,
-      to: memory.gradient,
     });
     return { tasks, merge: [[merge]] };
   }

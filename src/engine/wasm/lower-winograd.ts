@@ -2,7 +2,7 @@ import type { Arena } from "./arena.ts";
 import type { Layout } from "./layout.ts";
 import type { Epilogue, Placed } from "./lower-conv.ts";
 import { type PackedConv, walkedChannels } from "./packing.ts";
-import { PARTIAL_BYTES, type WeightGradientWork } from "./partials.ts";
+import { mergeCall, PARTIAL_BYTES, type WeightGradientWork } from "./partials.ts";
 import type { Call, ProgramBuilder, Task } from "./program.ts";
 import { emitWinograd, stripRows, type WinogradSource, type WinogradSpec, winogradScratch } from "./winograd.ts";
 import { emitWinogradGradient, type WinogradGradientSpec, winogradGradientScratch } from "./winograd-gradient.ts";
@@ -236,7 +236,7 @@ export function winogradWeightGradient(
     const from = memory.partials + block * blockFloats * 4;
     const stride = floats * 4;
     return [
-      b.op({ op: "mergePartials", from, slabs: slabs.length, stride, floats: blockFloats, to: from }),
+      mergeCall(b, { from, to: from, slabs: slabs.length, stride, floats: blockFloats }),
       { kernel: back, args: [memory.gradient + block * packed.blockFloats * 4, from, 1] },
     ];
   });

@@ -1,6 +1,7 @@
 import { type LossSums, lossFromSums } from "../loss.ts";
 import { applyAverage, applyUpdate, clipFactor, sumOfSquares, usesSecondMoment } from "../optimiser.ts";
 import type { LossSpec, OptimiserSpec } from "../types.ts";
+import { type GatherRows, gatherRows } from "./layout.ts";
 import { type LossSlab, lossBackward, lossForward } from "./loss-rows.ts";
 import { type PackedUpconv, type TransposePlan, transposeConv, transposeUpconv } from "./packing.ts";
 
@@ -18,10 +19,10 @@ export type Op =
         shiftGrad: number;
       })
   | { op: "mergeSums"; from: number; slabs: number; stride: number; channels: number; to: number; fold: number }
-  | { op: "mergePartials"; from: number; slabs: number; stride: number; floats: number; to: number }
   | { op: "transposeConv"; from: number; to: number; plan: TransposePlan }
   | { op: "transposeUpconv"; from: number; to: number; packed: PackedUpconv; gradient: { vectors: number; V: number } }
   | { op: "repeatBias"; from: number; to: number; padded: number; times: number }
+  | ({ op: "gather" } & GatherRows)
   | ({ op: "lossForward" } & LossSlab)
   | ({ op: "lossBackward" } & LossSlab)
   | {
@@ -124,17 +125,6 @@ export function runOp(ctx: OpContext, op: Op): void {
         f32[op.to / 4 + c] = sum;
       }
       break;
-    case "mergePartials": {
-      const to = op.to / 4;
-      const from = op.from / 4;
-      const stride = op.stride / 4;
-      for (let i = 0; i < op.floats; i++) {
-        let sum = f32[from + i];
-        for (let s = 1; s < op.slabs; s++) sum += f32[from + s * stride + i];
-        f32[to + i] = sum;
-      }
-      break;
-    }
     case "transposeConv":
       transposeConv(f32.subarray(op.from / 4), f32.subarray(op.to / 4), op.plan);
       break;
@@ -143,6 +133,9 @@ export function runOp(ctx: OpContext, op: Op): void {
       break;
     case "repeatBias":
       for (let k = 0; k < op.times; k++) view(op.to + k * op.padded * 4, op.padded).set(view(op.from, op.padded));
+      break;
+    case "gather":
+      gatherRows(f32, op);
       break;
     case "lossForward":
       lossForward(ctx, op);
