@@ -129,8 +129,16 @@ describe("prepareCase and restoreGrid", () => {
     );
     expect(() => prepareCase([image], label(new Float32Array(8).fill(0.5)), plan, "a")).toThrow(/found 0.5/);
     expect(() => prepareCase([image], reorient(label(new Uint8Array(8)), "LPS"), plan, "a")).toThrow(
-      /axes RAS, but it has LPS/,
+      "Expected the label of case a in the place of its first image, but their affines put a corner 1.41 mm apart (axes LPS against RAS); run lunet verify and mend the file.",
     );
+    // 4 % of a voxel is rounding, 6 % is another place: the limit of verify.
+    const shifted = (mm: number): Volume => {
+      const moved = label(new Uint8Array(8));
+      moved.affine[3] = mm;
+      return moved;
+    };
+    expect(prepareCase([image], shifted(0.04), plan, "a").label).toHaveLength(8);
+    expect(() => prepareCase([image], shifted(0.06), plan, "a")).toThrow("a corner 0.0600 mm apart (axes RAS");
     expect(() => restoreGrid(new Float32Array(16), prepareCase([image], undefined, plan, "a"), plan)).toThrow(
       /3 classes.*got 2 classes/,
     );

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { worldOf } from "../volume/affine.ts";
 import { readChannels, readVolume } from "../volume/files.ts";
+import { cornerShift, gridTolerance, shiftLimit } from "../volume/grid.ts";
 import { axisCodes } from "../volume/orientation.ts";
 import { spacingOf, type Vec3, type Volume } from "../volume/volume.ts";
 import type { Dataset, DatasetCase, LabelInfo } from "./types.ts";
@@ -34,9 +34,6 @@ export interface Verification {
 export interface VerifyOptions {
   onProgress?: (done: number, total: number) => void;
 }
-
-/** Two grids are the same when every corner of one lies within this share of the smallest voxel of the other's. */
-export const gridTolerance = 0.05;
 
 /**
  * Reads every file of a set and checks it: missing and unreadable files, channel counts, shapes, affines (image against label,
@@ -162,25 +159,13 @@ function checkGrid(volume: Volume, image: Volume, what: string, problem: Report)
     return;
   }
   const shift = cornerShift(volume, image);
-  const limit = gridTolerance * Math.min(...spacingOf(image));
-  if (shift > limit) {
+  const limit = shiftLimit(image);
+  if (!(shift <= limit)) {
     problem(
       `${what} on the image's grid (corners within ${gridTolerance * 100} % of a voxel, ${limit.toPrecision(2)} mm)`,
       `a corner ${shift.toPrecision(3)} mm away; axes ${axisCodes(volume.affine)} against the image's ${axisCodes(image.affine)}`,
     );
   }
-}
-
-/** Largest distance in mm between the same corner voxel in two affines. */
-function cornerShift(a: Volume, b: Volume): number {
-  const [D, H, W] = a.shape;
-  let largest = 0;
-  for (let corner = 0; corner < 8; corner++) {
-    const at = [corner & 1 ? W - 1 : 0, corner & 2 ? H - 1 : 0, corner & 4 ? D - 1 : 0] as const;
-    const [p, q] = [worldOf(a.affine, ...at), worldOf(b.affine, ...at)];
-    largest = Math.max(largest, Math.hypot(p[0] - q[0], p[1] - q[1], p[2] - q[2]));
-  }
-  return largest;
 }
 
 function checkLabel(

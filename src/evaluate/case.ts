@@ -1,5 +1,6 @@
 import type { LabelInfo } from "../dataset/types.ts";
 import { fail } from "../util/errors.ts";
+import { cornerShift, shiftLimit } from "../volume/grid.ts";
 import type { Volume } from "../volume/volume.ts";
 import { countClasses, type Overlap, overlapOf } from "./overlap.ts";
 import { classBoxes, type SurfaceDistances, surfaceDistances, surfaceOf } from "./surface.ts";
@@ -65,7 +66,7 @@ export function evaluateCase(
   };
 }
 
-/** Two maps can be compared when their shapes are equal and no corner differs by more than 1 % of a voxel. */
+/** Two maps can be compared when their shapes are equal and no corner differs by more than 5 % of a voxel, as in verify. */
 export function assertSameGrid(prediction: Volume, truth: Volume, names: PairNames): void {
   if (prediction.shape.some((n, axis) => n !== truth.shape[axis])) {
     fail(
@@ -73,17 +74,11 @@ export function assertSameGrid(prediction: Volume, truth: Volume, names: PairNam
         `${truth.shape.join(" x ")} voxels (D x H x W); compare maps on the truth's own grid.`,
     );
   }
-  let worst = 0;
-  for (let corner = 0; corner < 8; corner++) {
-    const at = truth.shape.map((n, axis) => ((corner >> axis) & 1) * (n - 1));
-    const [p, t] = [prediction, truth].map((v) => [0, 1, 2].map((row) => place(v.affine, row, at)));
-    worst = Math.max(worst, Math.hypot(p[0] - t[0], p[1] - t[1], p[2] - t[2]));
-  }
-  const voxel = Math.cbrt(Math.abs(determinant(truth.affine)));
-  if (!(worst <= 0.01 * voxel)) {
+  const shift = cornerShift(prediction, truth);
+  if (!(shift <= shiftLimit(truth))) {
     fail(
       `${names.prediction} and ${names.truth} must lie in the same place, but their affines put a corner ` +
-        `${worst.toPrecision(3)} mm apart; compare maps on the truth's own grid.`,
+        `${shift.toPrecision(3)} mm apart; compare maps on the truth's own grid.`,
     );
   }
 }
@@ -127,10 +122,6 @@ function classIndices(map: Volume, foreground: readonly LabelInfo[], name: strin
     out[i] = current;
   }
   return out;
-}
-
-function place(affine: ArrayLike<number>, row: number, [d, h, w]: number[]): number {
-  return affine[4 * row] * w + affine[4 * row + 1] * h + affine[4 * row + 2] * d + affine[4 * row + 3];
 }
 
 /** Determinant of the affine's 3x3 part: its size is the voxel's volume in mm³. */

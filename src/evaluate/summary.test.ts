@@ -33,6 +33,9 @@ test("pairs that do not fit are refused with the reason", () => {
   expect(check(volume([0, 2], [1, 1, 2]))).toThrow("p.nii.gz holds the value 2, which is not among its labels 0, 1, 4");
   // Rounding of float32 affines is no difference.
   expect(check(volume([0, 1], [1, 1, 2], 1 + 1e-6))).not.toThrow();
+  // What verify lets pass (5 % of a voxel) can be evaluated too.
+  expect(check(volume([0, 1], [1, 1, 2], 1, 0.04))).not.toThrow();
+  expect(check(volume([0, 1], [1, 1, 2], 1, 0.06))).toThrow("a corner 0.0600 mm apart");
 });
 
 test("label values are whole numbers", () => {
