@@ -2,8 +2,10 @@ import { reorient } from "../volume/orientation.ts";
 import { spacingOf, type Vec3, type Volume } from "../volume/volume.ts";
 import { chooseCrop } from "./crop.ts";
 import { readCase } from "./load.ts";
+import { checkFinite } from "./normalise.ts";
+import { checkGrids, failLabelValue } from "./preprocess.ts";
 import { meanAndSd, median, percentiles } from "./statistics.ts";
-import type { Dataset, LabelInfo } from "./types.ts";
+import type { Dataset } from "./types.ts";
 
 export interface IntensityStatistics {
   percentile005: number;
@@ -50,7 +52,7 @@ export async function fingerprintDataset(dataset: Dataset, options: FingerprintO
   const samples: number[][] = dataset.channels.map(() => []);
   for (const entry of dataset.training) {
     const { images, label } = await readCase(entry, dataset.channels);
-    const measured = fingerprintCase(entry.id, images, label, dataset.labels);
+    const measured = fingerprintCase(entry.id, images, label, dataset);
     cases.push(measured.fingerprint);
     for (const [c, values] of measured.foreground.entries()) {
       const step = Math.max(1, values.length / samplesPerCase);
@@ -79,23 +81,32 @@ export async function fingerprintDataset(dataset: Dataset, options: FingerprintO
   };
 }
 
-/** Measures one case; also returns the foreground intensities of each channel. */
+/**
+ * Measures one case; also returns the foreground intensities of each channel. Throws a UserError where channels, grids, label
+ * values or voxels are not as training needs them: the plan would be wrong without a word.
+ */
 export function fingerprintCase(
   id: string,
   images: readonly Volume[],
   label: Volume | undefined,
-  labels: readonly LabelInfo[],
+  { channels, labels }: Pick<Dataset, "channels" | "labels">,
 ): { fingerprint: CaseFingerprint; foreground: Float32Array[] } {
-  const canonical = images.map((image) => reorient(image));
+  checkGrids(images, label, channels, id);
+  for (const [c, { data }] of images.entries()) checkFinite(data, () => `case ${id}, channel ${channels[c]}`);
+  const { affine } = images[0];
+  const canonical = images.map((image) => reorient({ ...image, affine }));
   const crop = chooseCrop(canonical);
   const spacing = spacingOf(canonical[0]);
-  const counts = new Map<number, number>();
-  if (label)
-    for (let i = 0; i < label.data.length; i++) counts.set(label.data[i], (counts.get(label.data[i]) ?? 0) + 1);
+  const counts = new Map(labels.map(({ value }) => [value, 0]));
+  for (const value of label?.data ?? []) {
+    const n = counts.get(value);
+    if (n === undefined) failLabelValue(value, labels, id);
+    counts.set(value, n + 1);
+  }
   const total = label?.data.length ?? 0;
   const inside = total - (counts.get(0) ?? 0);
   const foreground = images.map(({ data }) => {
-    if (!label || inside === 0 || data.length !== total) return Float32Array.from(data);
+    if (!label || inside === 0) return Float32Array.from(data);
     const values = new Float32Array(inside);
     let n = 0;
     for (let i = 0; i < total; i++) if (label.data[i] !== 0) values[n++] = data[i];

@@ -6,11 +6,7 @@ import type { Normalisation } from "./types.ts";
 /** Brings one channel of one volume to the common scale, as a new array. UserError (with `where`) for NaN or infinite voxels. */
 export function normalise(data: VoxelArray, how: Normalisation, where: () => string): Float32Array {
   const out = Float32Array.from(data);
-  for (let i = 0; i < out.length; i++) {
-    if (!Number.isFinite(out[i])) {
-      fail(`Expected finite voxels in ${where()}, but found ${out[i]}; run lunet verify and mend the file.`);
-    }
-  }
+  checkFinite(out, where);
   switch (how.kind) {
     case "scale":
       for (let i = 0; i < out.length; i++) out[i] /= how.divisor;
@@ -25,6 +21,15 @@ export function normalise(data: VoxelArray, how: Normalisation, where: () => str
       }
       const { mean, sd } = meanAndSd(out);
       return standardise(out, mean, sd);
+    }
+  }
+}
+
+/** Throws a UserError (with `where`) for NaN or infinite voxels. */
+export function checkFinite(data: VoxelArray, where: () => string): void {
+  for (let i = 0; i < data.length; i++) {
+    if (!Number.isFinite(data[i])) {
+      fail(`Expected finite voxels in ${where()}, but found ${data[i]}; run lunet verify and mend the file.`);
     }
   }
 }

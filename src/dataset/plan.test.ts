@@ -193,7 +193,8 @@ test("a case's fingerprint by hand: 2 mm voxels, labels 0 and 255", () => {
   const image = { data: Float32Array.of(1, 2, 3, 4, 5, 6), shape: [1, 2, 3] as Vec3, affine };
   const label = { ...image, data: Uint8Array.of(0, 255, 255, 0, 0, 255) };
   const labels = [0, 255].map((value) => ({ value, name: `${value}` }));
-  const { fingerprint, foreground } = fingerprintCase("a", [image], label, labels);
+  const set = { channels: ["MRI"], labels };
+  const { fingerprint, foreground } = fingerprintCase("a", [image], label, set);
   expect([...foreground[0]]).toEqual([2, 3, 6]);
   // Canonical D, H, W = S, A, R.
   expect(fingerprint.shape).toEqual([2, 3, 1]);
@@ -202,6 +203,17 @@ test("a case's fingerprint by hand: 2 mm voxels, labels 0 and 255", () => {
   expect(fingerprint.ml[1]).toBeCloseTo(0.006, 12);
   expect(fingerprint.foreground[0].mean).toBeCloseTo(11 / 3, 6);
   expect(fingerprint.foreground[0].percentile995).toBeCloseTo(5.97, 5);
+  const data = Float32Array.of(1, 2, 3, Number.NaN, 5, 6);
+  expect(() => fingerprintCase("a", [{ ...image, data }], label, set)).toThrow(
+    "Expected finite voxels in case a, channel MRI, but found NaN; run lunet verify and mend the file.",
+  );
+  const short = { data: new Uint8Array(4), shape: [1, 2, 2] as Vec3, affine };
+  expect(() => fingerprintCase("a", [image], short, set)).toThrow(
+    "Expected the label of case a on the grid of its first image [1, 2, 3] (D, H, W), but it is [1, 2, 2]",
+  );
+  expect(() => fingerprintCase("a", [image], { ...label, data: new Uint8Array(6).fill(3) }, set)).toThrow(
+    "Expected label values 0, 255 in case a, but found 3",
+  );
 });
 
 const hippocampus = sharedData("hippocampus");

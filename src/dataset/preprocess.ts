@@ -24,7 +24,12 @@ export function prepareCase(
   plan: Pick<Plan, "channels" | "labels" | "spacing">,
   id: string,
 ): PreparedCase {
-  checkGrids(images, label, plan, id);
+  checkGrids(
+    images,
+    label,
+    plan.channels.map(({ name }) => name),
+    id,
+  );
   const [first] = images;
   // All take over the first image's affine, so that they turn alike: within the tolerance their axis codes may differ.
   const { affine } = first;
@@ -64,21 +69,21 @@ function targetShape(shape: Vec3, spacing: Vec3, target: Vec3): Vec3 {
   ) as Vec3;
 }
 
-function checkGrids(
+/** Throws a UserError unless there is an image per channel, and all of them and the label lie on one grid. */
+export function checkGrids(
   images: readonly Volume[],
   label: Volume | undefined,
-  plan: Pick<Plan, "channels">,
+  channels: readonly string[],
   id: string,
 ): void {
-  if (images.length !== plan.channels.length) {
-    const names = plan.channels.map(({ name }) => name).join(", ");
+  if (images.length !== channels.length) {
     fail(
-      `Expected ${plan.channels.length} channels (${names}) for case ${id}, but got ${images.length}; give one image per channel.`,
+      `Expected ${channels.length} channels (${channels.join(", ")}) for case ${id}, but got ${images.length}; give one image per channel.`,
     );
   }
   const [first] = images;
   for (const [what, volume] of [
-    ...images.slice(1).map((image, c) => [`channel ${plan.channels[c + 1].name}`, image] as const),
+    ...images.slice(1).map((image, c) => [`channel ${channels[c + 1]}`, image] as const),
     ...(label ? [["the label", label] as const] : []),
   ]) {
     if (by(volume.shape) !== by(first.shape)) {
@@ -95,6 +100,13 @@ function checkGrids(
   }
 }
 
+/** Refuses a voxel of a label map that is none of the data set's labels. */
+export function failLabelValue(value: number, labels: readonly LabelInfo[], id: string): never {
+  return fail(
+    `Expected label values ${labels.map((known) => known.value).join(", ")} in case ${id}, but found ${value}; add it to the labels of dataset.json or mend the file.`,
+  );
+}
+
 /** Label values to class indices. */
 function toClasses(label: Volume, labels: readonly LabelInfo[], id: string): Uint8Array {
   const index = new Int16Array(256).fill(-1);
@@ -104,11 +116,7 @@ function toClasses(label: Volume, labels: readonly LabelInfo[], id: string): Uin
     const value = label.data[i];
     // A fractional or negative value is no key of a typed array, so it gives undefined.
     const k = index[value] ?? -1;
-    if (k < 0) {
-      fail(
-        `Expected label values ${labels.map((known) => known.value).join(", ")} in case ${id}, but found ${value}; add it to the labels of dataset.json or mend the file.`,
-      );
-    }
+    if (k < 0) failLabelValue(value, labels, id);
     classes[i] = k;
   }
   return classes;
