@@ -125,6 +125,23 @@ describe("main", () => {
     expect(printed).toBe("lunet: /nowhere/scan.nii does not exist; check the path.\n");
   });
 
+  it("ends quietly when its output is closed early, and in words when the disk is full", async () => {
+    await main(
+      ["--help"],
+      acting(() => {}),
+    );
+    const exit = vi.spyOn(process, "exit").mockReturnValue(undefined as never);
+    printed = "";
+    process.stdout.emit("error", Object.assign(new Error("write EPIPE"), { code: "EPIPE" }));
+    expect(exit).toHaveBeenLastCalledWith(0);
+    expect(printed).toBe("");
+    process.stdout.emit("error", Object.assign(new Error("ENOSPC: write"), { code: "ENOSPC" }));
+    expect(exit).toHaveBeenLastCalledWith(1);
+    expect(printed).toBe(
+      "lunet: The disk is full: the output could not be written; free some space and run the command again.\n",
+    );
+  });
+
   it("shows an internal fault with its stack and exit code 70", async () => {
     const entries = acting(async () => {
       throw new TypeError("broken inside");

@@ -1,7 +1,7 @@
-import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { UserError } from "../util/errors.ts";
 import { explainFileError } from "../util/files.ts";
+import { lunetVersion } from "../util/version.ts";
 import { type CommandEntry, commands } from "./commands.ts";
 
 /** What the shell sees; docs/reference.md explains each to users. */
@@ -12,11 +12,12 @@ const exitCodes = { ok: 0, badInput: 1, badUsage: 2, internal: 70 } as const;
  * module of the command that was asked for is loaded. LUNET_DEBUG=1 adds the stack to every error.
  */
 export async function main(argv: string[], entries: readonly CommandEntry[] = commands): Promise<number> {
-  process.stdout.on("error", quietOnClosedPipe);
+  // For good: what was written last may fail only after the command has ended.
+  if (!process.stdout.listeners("error").includes(outputFailed)) process.stdout.on("error", outputFailed);
   try {
     const program = new Command("lunet")
       .description("Train, evaluate and deploy lean U-Nets for medical image segmentation.")
-      .version(versionOf(), "-V, --version", "print the version")
+      .version(lunetVersion(), "-V, --version", "print the version")
       .helpCommand("help [command]", "show the help of a command")
       .helpOption("-h, --help", "show this help")
       .exitOverride();
@@ -30,8 +31,6 @@ export async function main(argv: string[], entries: readonly CommandEntry[] = co
     return Number(process.exitCode ?? exitCodes.ok);
   } catch (error) {
     return report(error);
-  } finally {
-    process.stdout.off("error", quietOnClosedPipe);
   }
 }
 
@@ -57,13 +56,7 @@ function report(error: unknown): number {
   return exitCodes.internal;
 }
 
-/** `lunet ... | head` closes our output early: that is no error. */
-function quietOnClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code === "EPIPE") process.exit(exitCodes.ok);
-  throw error;
-}
-
-function versionOf(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
+/** Output that cannot be written. `lunet ... | head` closes it early, and that is no mistake. */
+function outputFailed(error: NodeJS.ErrnoException): void {
+  process.exit(error.code === "EPIPE" ? exitCodes.ok : report(error));
 }

@@ -2,14 +2,15 @@ import { resolve } from "node:path";
 import type { PreparedCase } from "../dataset/types.ts";
 import type { Graph } from "../engine/graph.ts";
 import type { Trainer } from "../engine/types.ts";
+import { lunetVersion } from "../util/version.ts";
 import { voxelCount } from "../volume/volume.ts";
-import { type CheckPlanInput, epochStepsOf, planChecks, stepsInTime } from "./budget.ts";
+import { type CheckPlanInput, epochStepsOf, parseBudget, planChecks, stepsInTime } from "./budget.ts";
 import { measureStep } from "./calibrate.ts";
 import { dropoutFactors } from "./dropout.ts";
 import type { Loader } from "./loader.ts";
 import { augmentationFor } from "./presets.ts";
 import { silentProgress } from "./progress.ts";
-import { lunetVersion, type RunFile, startTime } from "./run-folder.ts";
+import { type RunFile, startTime } from "./run-folder.ts";
 import { modelOf } from "./session.ts";
 import type { RunSetup } from "./setup.ts";
 import type { TrainOptions } from "./train.ts";
@@ -37,7 +38,8 @@ export async function planRun(
 ): Promise<{ run: RunFile; deadline: number }> {
   const { settings, net, plan, trainingCases, validationCases } = setup;
   const { trainer, graph, batches, validator, validation, began } = parts;
-  const { progress = silentProgress, budget = { minutes: 10 } } = options;
+  const { progress = silentProgress } = options;
+  const budget = parseBudget(options.budget ?? {});
   const epochSteps = options.epochSteps ?? epochStepsOf(trainingCases.length, settings.batch);
   const shapes = validation.map(({ shape }) => shape);
   const costs: Omit<CheckPlanInput, "steps"> = {
@@ -60,6 +62,8 @@ export async function planRun(
     net,
     parameters: setup.parameters,
     fold: setup.fold,
+    ...(options.folds === undefined ? {} : { folds: options.folds }),
+    ...(options.groups === undefined ? {} : { groups: options.groups }),
     mirrorAxes: plan.mirrorAxes,
     engine: parts.engine,
     settings,

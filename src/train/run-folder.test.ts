@@ -1,10 +1,19 @@
+import { existsSync } from "node:fs";
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseNet } from "../net/make.ts";
 import { presetSettings } from "./presets.ts";
-import { checkSameSettings, openRunFolder, type RunFile, runPaths, startTime, writeRunFile } from "./run-folder.ts";
+import {
+  checkSameSettings,
+  clearRunFolder,
+  openRunFolder,
+  type RunFile,
+  runPaths,
+  startTime,
+  writeRunFile,
+} from "./run-folder.ts";
 
 const plan = { dimensions: 3 as const, patch: [16, 16, 16] as [number, number, number], pools: [], batch: 2 };
 const run: RunFile = {
@@ -48,6 +57,8 @@ describe("run folder", () => {
     await expect(openRunFolder(paths, { resume: true, force: true })).rejects.toThrow("but got both");
     expect(await openRunFolder(paths, { resume: true })).toEqual(run);
     expect(await openRunFolder(paths, { force: true })).toBeNull();
+    expect(existsSync(paths.run)).toBe(true);
+    await clearRunFolder(paths);
     expect(await readdir(paths.folder)).toEqual(["notes.txt"]);
   });
 
@@ -73,6 +84,8 @@ describe("run folder", () => {
     expect(() => checkSameSettings({ fold: null }, run)).toThrow("another --fold (0) than asked for now (null)");
     expect(() => checkSameSettings({ epochs: 3 }, run)).toThrow("another --epochs (not set)");
     expect(() => checkSameSettings({ steps: 901 }, run)).toThrow("another --steps (900)");
+    expect(() => checkSameSettings({ folds: 3 }, run)).toThrow("another --folds (not set) than asked for now (3)");
+    expect(() => checkSameSettings({ groups: "^(a)" }, { ...run, groups: "^(b)" })).toThrow("another --groups (^(b))");
   });
 
   it("takes a fixed time from the environment", () => {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { access, constants, mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { NetSpec } from "../net/spec.ts";
@@ -31,6 +31,9 @@ export interface RunFile {
   parameters: number;
   /** null: all cases train. */
   fold: number | null;
+  /** As they were asked for; the set's own folds, else five, where they were not. */
+  folds?: number;
+  groups?: string;
   /** As in plan.json. */
   mirrorAxes: number[];
   engine: "wasm" | "reference";
@@ -75,8 +78,9 @@ export function runPaths(folder: string): RunPaths {
 }
 
 /**
- * Makes the folder ready. Returns the run to resume, or null for a new one. Throws UserError when the folder holds a run and
- * neither `resume` nor `force` is given, when there is none to resume, or when nothing may be written there.
+ * Makes sure of the folder. Returns the run to resume, or null for a new one. Throws UserError when the folder holds a run and
+ * neither `resume` nor `force` is given, when there is none to resume, or when nothing may be written there. Takes nothing away:
+ * that is for {@link clearRunFolder}, once it is sure that the new run can start.
  */
 export async function openRunFolder(
   paths: RunPaths,
@@ -96,15 +100,21 @@ export async function openRunFolder(
   try {
     await mkdir(folder, { recursive: true });
     await access(folder, constants.W_OK);
-    if (mode.force) {
-      // run.json goes first, so that a kill in between leaves no half run that looks whole.
-      const { folder: _, run, ...rest } = paths;
-      for (const path of [run, ...Object.values(rest)]) await rm(path, { force: true });
-    }
   } catch (error) {
     throw explainFileError(error, folder) ?? error;
   }
   return mode.resume ? readRunFile(paths.run) : null;
+}
+
+/** Takes away a run's files, or what is left of one, so that a new run does not go on from an old checkpoint. */
+export async function clearRunFolder(paths: RunPaths): Promise<void> {
+  // run.json goes first, so that a kill in between leaves no half run that looks whole.
+  const { folder, run, ...rest } = paths;
+  try {
+    for (const path of [run, ...Object.values(rest)]) await rm(path, { force: true });
+  } catch (error) {
+    throw explainFileError(error, folder) ?? error;
+  }
 }
 
 export async function readRunFile(path: string): Promise<RunFile> {
@@ -139,6 +149,8 @@ export function checkSameSettings(stated: Record<string, unknown>, run: RunFile)
     ...run.settings,
     netName: run.netName,
     fold: run.fold,
+    folds: run.folds,
+    groups: run.groups,
     engine: run.engine,
     levels: run.net.pools.length + 1,
     convs: run.net.bottleneck.length,
@@ -156,12 +168,6 @@ export function checkSameSettings(stated: Record<string, unknown>, run: RunFile)
         `resume without this option, or start a new run with another --out.`,
     );
   }
-}
-
-/** The version of this package. */
-export function lunetVersion(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
 }
 
 /** Now, or SOURCE_DATE_EPOCH (reproducible-builds.org: seconds since 1970) where it is set, as ISO 8601. */

@@ -14,7 +14,14 @@ import { createWorkerLoader, type Loader, shareCase } from "./loader.ts";
 import { planRun } from "./plan-run.ts";
 import { resolveSettings } from "./presets.ts";
 import { durationText, type Progress, silentProgress } from "./progress.ts";
-import { checkSameSettings, openRunFolder, type RunFile, runPaths, writeRunFile } from "./run-folder.ts";
+import {
+  checkSameSettings,
+  clearRunFolder,
+  openRunFolder,
+  type RunFile,
+  runPaths,
+  writeRunFile,
+} from "./run-folder.ts";
 import { freshCheckpoint, runSession } from "./session.ts";
 import { checkRunMemory, type RunSetup, type SetupOptions, setUpAgain, setUpRun } from "./setup.ts";
 import { createValidator } from "./validate.ts";
@@ -65,7 +72,10 @@ export async function trainNet(options: TrainOptions): Promise<TrainResult> {
     return { run: previous, folder: paths.folder, seconds: 0 };
   }
   await checkRunMemory(setup);
-  if (!previous) await writeFileAtomic(paths.plan, `${JSON.stringify(setup.plan, null, 2)}\n`);
+  if (!previous) {
+    await clearRunFolder(paths);
+    await writeFileAtomic(paths.plan, `${JSON.stringify(setup.plan, null, 2)}\n`);
+  }
   progress.say(describe(setup));
 
   const engine = previous?.engine ?? options.engine ?? "wasm";
@@ -119,14 +129,39 @@ export async function trainNet(options: TrainOptions): Promise<TrainResult> {
 /** Refuses a resumed run that is asked for with other settings than it was started with. */
 function compareSettings(options: TrainOptions, run: RunFile, { plan }: RunSetup): void {
   if (options.plan) fail("Expected no --plan with --resume: the run keeps the plan it was started with; leave it out.");
-  const { settings: given = {}, preset, fold, engine, levels, convs, mirrorAxes, epochSteps, budget = {} } = options;
+  const {
+    settings: given = {},
+    preset,
+    fold,
+    folds,
+    groups,
+    engine,
+    levels,
+    convs,
+    mirrorAxes,
+    epochSteps,
+    budget = {},
+  } = options;
   const resolved = resolveSettings(preset ?? run.settings.preset, given, plan);
   const { weightDecay, ...plain } = given;
   const keys = Object.entries(plain).flatMap(([key, value]) => (value === undefined ? [] : [key]));
   if (weightDecay !== undefined) keys.push("optimiser");
   const stated = Object.fromEntries(keys.map((key) => [key, resolved[key as keyof typeof resolved]]));
   checkSameSettings(
-    { preset, netName: options.net, fold, engine, levels, convs, mirrorAxes, epochSteps, ...budget, ...stated },
+    {
+      preset,
+      netName: options.net,
+      fold,
+      folds,
+      groups,
+      engine,
+      levels,
+      convs,
+      mirrorAxes,
+      epochSteps,
+      ...budget,
+      ...stated,
+    },
     run,
   );
 }

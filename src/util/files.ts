@@ -18,6 +18,8 @@ const reasons: Record<string, (path: string) => string> = {
   EROFS: (path) => `${path} lies on a read-only disk; choose another place.`,
   ENOSPC: (path) => `The disk is full: ${path} could not be written; free some space and run the command again.`,
   EDQUOT: (path) => `Your disk quota is used up: ${path} could not be written; free some space and run it again.`,
+  EFBIG: (path) => `${path} would be larger than this disk or your limits (ulimit -f) allow; choose another place.`,
+  EIO: (path) => `The disk failed at ${path}; check the disk or the network drive and run it again.`,
   EMFILE: (path) => `Too many open files while opening ${path}; raise the limit (ulimit -n) and run it again.`,
   ENAMETOOLONG: (path) => `The name ${path} is too long for this disk; choose a shorter one.`,
 };
@@ -26,7 +28,7 @@ const reasons: Record<string, (path: string) => string> = {
 export function explainFileError(error: unknown, path?: string): UserError | undefined {
   if (!(error instanceof Error) || !("code" in error)) return undefined;
   const { code, path: own } = error as FileSystemError;
-  const where = path ?? own ?? "The output";
+  const where = path ?? own ?? "the output";
   return code in reasons ? new UserError(reasons[code](where), { cause: error }) : undefined;
 }
 
