@@ -74,7 +74,8 @@ describe("a slower machine", () => {
     expect(replan({ ...left, seconds: 10 }, 0.1)).toBeNull();
     expect(replan({ ...left, seconds: 9.8 }, 0.1)).toBeNull();
     expect(replan({ ...left, seconds: 5 }, 0.1)).toBe(50);
-    expect(replan({ ...left, seconds: -1 }, 0.1)).toBe(1);
+    expect(replan({ ...left, seconds: 0.05 }, 0.1)).toBe(1);
+    expect(replan({ ...left, seconds: -1 }, 0.1)).toBeNull();
     expect(replan({ ...left, seconds: 1000 }, 0.1)).toBeNull();
     expect(replan({ steps: 50, most: 80, seconds: 1000 }, 0.1)).toBe(80);
     expect(replan({ ...left, seconds: Number.POSITIVE_INFINITY }, 1000)).toBeNull();

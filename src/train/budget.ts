@@ -110,7 +110,8 @@ const replanShare = 0.03;
  * left of the first plan. Ending the schedule early beats cutting it off, since its small last rates are worth most.
  */
 export function replan(left: { steps: number; most: number; seconds: number }, pace: number): number | null {
-  if (!Number.isFinite(left.seconds)) return null;
+  // With no time left the run stops at its limit and can be resumed: one step more would only look like its end.
+  if (!Number.isFinite(left.seconds) || left.seconds <= 0) return null;
   const fits = Math.max(1, Math.min(left.most, Math.floor(left.seconds / pace)));
   return Math.abs(fits - left.steps) <= replanShare * left.steps ? null : fits;
 }

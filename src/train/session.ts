@@ -46,9 +46,9 @@ export function freshCheckpoint(trainer: Pick<Trainer, "getParameters" | "getSta
   };
 }
 
-/** The number, from 1, of the epoch that a checkpoint stands in: one that was left before its end is not over. */
+/** The number, from 1, of the epoch that a checkpoint stands in: one that was left before its end is not over, a short last one is. */
 export function epochOf(step: number, sums: Pick<EpochSums, "steps">, epochSteps: number): number {
-  return sums.steps > 0 ? Math.ceil(step / epochSteps) : Math.floor(step / epochSteps) + 1;
+  return sums.steps > 0 ? Math.ceil(step / epochSteps) : Math.ceil(step / epochSteps) + 1;
 }
 
 /**
