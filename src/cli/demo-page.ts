@@ -1,4 +1,5 @@
 import type { Summary } from "../evaluate/summary.ts";
+import { durationText } from "../train/progress.ts";
 import { escapeMarkup, lineChart } from "../util/chart.ts";
 
 export interface DemoPicture {
@@ -40,7 +41,7 @@ export function demoPage(page: DemoPage): string {
     ["mean Dice", summary.mean.dice ? percent(summary.mean.dice.mean) : "-"],
     ["parameters", page.parameters.toLocaleString("en-US")],
     ["model file", `${Math.ceil(page.modelBytes / 1000)} kB`],
-    ["training", `${duration(page.trainingSeconds)}, ${page.steps.toLocaleString("en-US")} steps`],
+    ["training", `${durationText(page.trainingSeconds)}, ${page.steps.toLocaleString("en-US")} steps`],
   ];
   return `<!doctype html>
 <html lang="en">
@@ -103,11 +104,6 @@ function worst(distances: (number | null)[]): string {
 
 function percent(dice: number): string {
   return dice.toFixed(3);
-}
-
-function duration(seconds: number): string {
-  const whole = Math.round(seconds);
-  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
 }
 
 const style = `

@@ -22,6 +22,7 @@ import { writeFileAtomic } from "../util/files.ts";
 import { readVolume, writeVolume } from "../volume/files.ts";
 import { type DemoPicture, demoPage, predictionColour, truthColour } from "./demo-page.ts";
 import { fullestSlice, slicePicture } from "./demo-picture.ts";
+import { parseCount } from "./info.ts";
 
 export interface DemoOptions {
   /** Folder that gets the page, the run and the predictions (and the made-up scans). */
@@ -48,7 +49,7 @@ export const demoCommand = new Command("demo")
   .option("--out <folder>", "folder for the page, the run and the predictions", "demo-out")
   .addOption(new Option("--minutes <n>", "time to train for").default(2).argParser(positive))
   .option("--net <net>", "net to train, such as lean:8 or unet:4", "lean:8")
-  .addOption(new Option("--threads <n>", "compute threads (default: all processors)").argParser(wholePositive))
+  .addOption(new Option("--threads <n>", "compute threads (default: all processors)").argParser(parseCount))
   .action(async ({ minutes, ...options }: Omit<DemoOptions, "budget" | "progress"> & { minutes: number }) => {
     const progress = createProgress(process.stderr);
     const { page, summary } = await runDemo({ ...options, budget: { minutes }, progress });
@@ -90,7 +91,7 @@ export async function runDemo(options: DemoOptions): Promise<{ page: string; sum
     dice: diceCurves(records, dataset),
     summary,
     pictures: await picturesOf(inputs, cases, folder),
-    next: nextSteps(options, data, unseen),
+    next: nextSteps(options, unseen),
   });
   await writeFileAtomic(page, html);
   return { page, summary };
@@ -178,17 +179,13 @@ async function picturesOf(
   return pictures;
 }
 
-function nextSteps(
-  { out, data: own }: DemoOptions,
-  data: string,
-  cases: CaseChoice,
-): { command: string; does: string }[] {
-  const folder = own ?? "FOLDER";
+function nextSteps({ out, data }: DemoOptions, cases: CaseChoice): { command: string; does: string }[] {
+  const folder = data ?? "FOLDER";
   return [
     { command: `npx lunet verify ${folder}`, does: "checks every file of your data set (nnU-Net or MSD layout)" },
     { command: `npx lunet train ${folder} --out runs/first --minutes 10`, does: "trains on it, one fold held back" },
     {
-      command: `npx lunet predict ${data} --cases ${cases} --model ${join(out, "run")}`,
+      command: `npx lunet predict ${data ?? join(out, "data")} --cases ${cases} --model ${join(out, "run")}`,
       does: "segments with the demo's net",
     },
     {
@@ -199,11 +196,7 @@ function nextSteps(
 }
 
 function positive(text: string): number {
-  if (!(Number(text) > 0)) throw new InvalidArgumentError("Expected a number above 0.");
-  return Number(text);
-}
-
-function wholePositive(text: string): number {
-  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError("Expected a whole number of 1 or more.");
-  return Number(text);
+  const value = Number(text);
+  if (!(value > 0 && Number.isFinite(value))) throw new InvalidArgumentError("Expected a number above 0.");
+  return value;
 }
