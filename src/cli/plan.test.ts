@@ -74,5 +74,5 @@ test("option values are checked", () => {
   expect(() => parseVec3("40,56")).toThrow(/three positive numbers/);
   expect(parseMirror("none")).toEqual([]);
   expect(parseMirror("wd")).toEqual([0, 2]);
-  expect(() => parseMirror("D,X")).toThrow(/axes among D, H, W/);
+  for (const wrong of ["D,X", "", "D,,W", ","]) expect(() => parseMirror(wrong)).toThrow(/axes among D, H, W/);
 });

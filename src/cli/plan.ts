@@ -24,13 +24,10 @@ export function parseCount(text: string): number {
 /** "none", or axis letters such as "W" or "D,H,W", as axis numbers. */
 export function parseMirror(text: string): number[] {
   if (text.toLowerCase() === "none") return [];
-  const axes = text
-    .toUpperCase()
-    .split(/,?/)
-    .map((letter) => "DHW".indexOf(letter));
-  if (axes.some((axis) => axis < 0))
+  const letters = text.toUpperCase();
+  if (!/^[DHW](,?[DHW])*$/.test(letters))
     throw new InvalidArgumentError('Expected "none" or axes among D, H, W, such as D,H,W.');
-  return [...new Set(axes)].sort();
+  return [0, 1, 2].filter((axis) => letters.includes("DHW"[axis]));
 }
 
 /** The plan as text for a terminal. */

@@ -133,6 +133,19 @@ test("checkPatch names the axis and the nearest sizes", () => {
 });
 
 describe("planDataset", () => {
+  test("2D is D = 1; a scan that is flat along another axis keeps its axes", () => {
+    const one = planDataset(...setOf([[1, 64, 48]], [[1, 1, 1]]));
+    expect([one.dimensions, one.patch]).toEqual([2, [1, 64, 48]]);
+    const other = planDataset(...setOf([[64, 48, 1]], [[1, 1, 1]]));
+    expect([other.dimensions, other.patch, other.kernels[0], other.pools[0]]).toEqual([
+      3,
+      [64, 48, 1],
+      [3, 3, 1],
+      [2, 2, 1],
+    ]);
+    expect(other.reasons).toContain("The scans are one voxel thick along W: no pooling and kernel 1 along it.");
+  });
+
   test("coarse axis takes the 10th percentile of spacing, and only where it is coarse and short", () => {
     const spacings: Vec3[] = [
       [3.5, 1, 1],

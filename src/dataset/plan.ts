@@ -37,9 +37,12 @@ export function planDataset(fingerprint: Fingerprint, dataset: Dataset, override
   const spacing = overrides.spacing ?? targetSpacing(fingerprint, reasons);
   if (overrides.spacing) reasons.push(`Target spacing is ${mm(spacing)} (D, H, W), as asked.`);
   const size = medianSize(fingerprint, spacing);
-  const dimensions = size.some((n) => n === 1) ? 2 : 3;
+  // Everything 2D has D = 1; a slice along another axis stays a 3D scan that is flat there.
+  const dimensions = size[0] === 1 ? 2 : 3;
   if (dimensions === 2)
     reasons.push("The scans have one slice, so the net is 2D: no pooling and kernel 1 across the slice.");
+  else if (size.includes(1))
+    reasons.push(`The scans are one voxel thick along ${"DHW"[size.indexOf(1)]}: no pooling and kernel 1 along it.`);
   const { patch, topology } = choosePatch(size, spacing, dimensions, overrides, reasons);
   const batch = overrides.batch ?? (dimensions === 3 ? 2 : pictureBatch(patch));
   reasons.push(
