@@ -22,6 +22,18 @@ export interface Epilogue {
   stats: { address: number; stride: number } | null;
 }
 
+/** A convolution without what follows it. */
+export interface ConvCall {
+  kernel: readonly [number, number, number];
+  inputs: Placed[];
+  /** 128-bit vectors of the output, V of them in a block of the packed weights. */
+  vectors: number;
+  V: number;
+  /** Byte address of the weights, transformed where Winograd's tiles fit. */
+  weights: number;
+  batch: number;
+}
+
 const noEpilogue: Epilogue = { bias: null, slope: null, affine: false, stats: null };
 
 /** Distance from an interior voxel to the first tap of its window. */
@@ -47,19 +59,7 @@ function prepare(
 }
 
 /** out = epilogue(conv(inputs)); one task a slab. Also the data gradient, with the transposed weights and no epilogue. */
-export function convTasks(
-  b: ProgramBuilder,
-  options: {
-    kernel: readonly [number, number, number];
-    inputs: Placed[];
-    output: Placed;
-    vectors: number;
-    V: number;
-    weights: number;
-    batch: number;
-    epilogue?: Epilogue;
-  },
-): Task[] {
+export function convTasks(b: ProgramBuilder, options: ConvCall & { output: Placed; epilogue?: Epilogue }): Task[] {
   const { kernel, inputs, output, weights, batch } = options;
   const epilogue = options.epilogue ?? noEpilogue;
   const layouts = inputs.map((input) => input.layout);
@@ -100,11 +100,12 @@ export function convTasks(
 /** Number of slabs that {@link convTasks} makes for an output: for the size of the statistics areas. */
 export function convSlabCount(
   b: ProgramBuilder,
-  shape: { kernel: readonly [number, number, number]; inputs: Layout[]; output: Layout; V: number },
-  batch: number,
+  call: Pick<ConvCall, "kernel" | "inputs" | "V" | "batch">,
+  output: Layout,
 ): number {
-  const { inputs, output, V } = shape;
-  if (winogradFits(b, shape.kernel, inputs, output)) return winogradSlabCount(inputs, output, batch);
+  const { V, batch } = call;
+  const inputs = call.inputs.map((input) => input.layout);
+  if (winogradFits(b, call.kernel, inputs, output)) return winogradSlabCount(inputs, output, batch);
   const [D, H, W] = output.shape;
   return slabsOf([D, H, W], batch, tileHeight({ width: W, height: H, V }, b.tiles)).length;
 }

@@ -1,6 +1,6 @@
 import type { Arena } from "./arena.ts";
 import type { Layout } from "./layout.ts";
-import type { Epilogue, Placed } from "./lower-conv.ts";
+import type { ConvCall, Epilogue, Placed } from "./lower-conv.ts";
 import { type PackedConv, walkedChannels } from "./packing.ts";
 import { mergeCall, PARTIAL_BYTES, type WeightGradientWork } from "./partials.ts";
 import type { Call, ProgramBuilder, Task } from "./program.ts";
@@ -96,19 +96,7 @@ export function winogradSlabCount(inputs: Layout[], output: Layout, batch: numbe
 }
 
 /** out = epilogue(conv(inputs)) with transformed weights. */
-export function winogradTasks(
-  b: ProgramBuilder,
-  options: {
-    kernel: Kernel;
-    inputs: Placed[];
-    output: Placed;
-    vectors: number;
-    V: number;
-    weights: number;
-    batch: number;
-    epilogue: Epilogue;
-  },
-): Task[] {
+export function winogradTasks(b: ProgramBuilder, options: ConvCall & { output: Placed; epilogue: Epilogue }): Task[] {
   const { inputs, output, epilogue } = options;
   const kd = options.kernel[0] === 3 ? 3 : 1;
   const shape = geometry(

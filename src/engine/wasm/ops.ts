@@ -18,7 +18,7 @@ export type Op =
         scaleGrad: number;
         shiftGrad: number;
       })
-  | { op: "mergeSums"; from: number; slabs: number; stride: number; channels: number; to: number; fold: number }
+  | { op: "mergeSums"; from: number; slabs: number; stride: number; channels: number; to: number }
   | { op: "transposeConv"; from: number; to: number; plan: TransposePlan }
   | { op: "transposeUpconv"; from: number; to: number; packed: PackedUpconv; gradient: { vectors: number; V: number } }
   | { op: "repeatBias"; from: number; to: number; padded: number; times: number }
@@ -116,12 +116,9 @@ export function runOp(ctx: OpContext, op: Op): void {
       normBackward(ctx, op);
       break;
     case "mergeSums":
-      // `fold` > 1: the sums hold that many copies of the channels (transposed convolution along W).
       for (let c = 0; c < op.channels; c++) {
         let sum = 0;
-        for (let s = 0; s < op.slabs; s++) {
-          for (let k = 0; k < op.fold; k++) sum += f64[(op.from + s * op.stride) / 8 + k * op.channels + c];
-        }
+        for (let s = 0; s < op.slabs; s++) sum += f64[(op.from + s * op.stride) / 8 + c];
         f32[op.to / 4 + c] = sum;
       }
       break;

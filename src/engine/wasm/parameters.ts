@@ -1,5 +1,5 @@
 import { fail } from "../../util/errors.ts";
-import type { ConvNode, Graph, GraphNode, ParamInfo, UpconvNode } from "../graph.ts";
+import type { ConvNode, Graph, ParamInfo, UpconvNode } from "../graph.ts";
 import type { TensorMap } from "../types.ts";
 import { type Layout, padChannels } from "./layout.ts";
 import {
@@ -22,15 +22,17 @@ export interface ParameterSlot {
   each(visit: (natural: number, at: number) => void): void;
 }
 
-/** A node's packed weight shape and the offsets of its parameters. */
-export type PlacedNode =
-  | { kind: "conv"; node: ConvNode; packed: PackedConv; slots: Record<string, ParameterSlot> }
-  | { kind: "upconv"; node: UpconvNode; packed: PackedUpconv; slots: Record<string, ParameterSlot> };
+/** A node's packed weight shape and the slots of its parameters: weight, bias, and where it has them scale, shift, mean, variance. */
+export interface PlacedNode<Packed> {
+  packed: Packed;
+  slots: Record<string, ParameterSlot>;
+}
 
 export interface ParameterBlock {
   bytes: number;
   slots: ParameterSlot[];
-  nodes: Map<GraphNode, PlacedNode>;
+  conv(node: ConvNode): PlacedNode<PackedConv>;
+  upconv(node: UpconvNode): PlacedNode<PackedUpconv>;
 }
 
 /** Lays out all parameters of a graph behind each other, weights in the kernels' packed form, the rest padded. */
@@ -46,7 +48,8 @@ export function placeParameters(graph: Graph, layouts: Layout[], tiles: TileChoi
     slots.push(placed);
     return placed;
   };
-  const nodes = new Map<GraphNode, PlacedNode>();
+  const convs = new Map<ConvNode, PlacedNode<PackedConv>>();
+  const upconvs = new Map<UpconvNode, PlacedNode<PackedUpconv>>();
   for (const node of graph.nodes) {
     if (node.kind === "maxpool") continue;
     const inputs = node.inputs.map((id) => layouts[id]);
@@ -58,7 +61,7 @@ export function placeParameters(graph: Graph, layouts: Layout[], tiles: TileChoi
     if (node.kind === "upconv") {
       const packed = packUpconv(node, inputs[0].channels, channels, tiles);
       const weight = slot(`${node.name}.weight`, packed.floats, (visit) => eachUpconvWeight(packed, visit));
-      nodes.set(node, { kind: "upconv", node, packed, slots: { weight, bias: vector(`${node.name}.bias`) } });
+      upconvs.set(node, { packed, slots: { weight, bias: vector(`${node.name}.bias`) } });
       continue;
     }
     const packed = packConv(node, inputs, channels, tiles);
@@ -74,9 +77,9 @@ export function placeParameters(graph: Graph, layouts: Layout[], tiles: TileChoi
         placed.variance = vector(`${node.name}.norm.running_var`);
       }
     }
-    nodes.set(node, { kind: "conv", node, packed, slots: placed });
+    convs.set(node, { packed, slots: placed });
   }
-  return { bytes, slots, nodes };
+  return { bytes, slots, conv: (node) => convs.get(node)!, upconv: (node) => upconvs.get(node)! };
 }
 
 /** Natural to packed, into the block at byte address `base`. Missing or wrongly sized tensors are a UserError. */

@@ -1,0 +1,106 @@
+import type { Graph, UnitTail } from "../graph.ts";
+import type { Arena } from "./arena.ts";
+import { statsBytes } from "./conv.ts";
+import { emitAffine } from "./elementwise.ts";
+import { type Layout, layoutOf } from "./layout.ts";
+import { type ConvCall, convSlabCount, convTasks, type Placed } from "./lower-conv.ts";
+import { CONTROL, type NormPlan } from "./ops.ts";
+import { haloDepth } from "./packing.ts";
+import type { ParameterSlot } from "./parameters.ts";
+import { emitMaxPool } from "./pool.ts";
+import type { ProgramBuilder, Task } from "./program.ts";
+import { slabStart, slabsOf } from "./slabs.ts";
+
+/** Layouts of a graph's tensors by id. The input stays unpadded where only convolutions read it. */
+export function layoutsOf(graph: Graph): Layout[] {
+  const haloD = haloDepth(graph);
+  const onlyConvs = graph.nodes.every((node) => node.kind === "conv" || !node.inputs.includes(graph.input));
+  return graph.tensors.map((t, id) => layoutOf(t.channels, t.shape, haloD, id === graph.input && onlyConvs));
+}
+
+/** Memory for the numbers that callers set and read: {@link CONTROL} and a Dice value a class. */
+export function takeControl(arena: Arena, graph: Graph): number {
+  return arena.take((CONTROL.dice + graph.tensors[graph.output].channels) * 8);
+}
+
+export function maxPoolTasks(
+  b: ProgramBuilder,
+  options: { fine: Placed; coarse: Placed; factor: [number, number, number]; batch: number },
+): Task[] {
+  const { fine, coarse, factor } = options;
+  const kernel = b.kernel(["maxpool", fine.layout, coarse.layout, factor], 4, (f) =>
+    emitMaxPool(f, fine.layout, coarse.layout, factor),
+  );
+  return slabsOf(coarse.layout.shape, options.batch).map((slab) => [
+    {
+      kernel,
+      args: [
+        fine.address + slabStart(slab, fine.layout, factor),
+        coarse.address + slabStart(slab, coarse.layout),
+        slab.planes,
+        slab.rows,
+      ],
+    },
+  ]);
+}
+
+/**
+ * Stages of a convolution whose norm needs the statistics of this pass: the convolution leaves sums, one task makes coefficients
+ * of them, then one pass over the output `z` gives y = a z + b (`z` and `output` may be one tensor).
+ */
+export function stageUnit(
+  b: ProgramBuilder,
+  arena: Arena,
+  options: {
+    call: ConvCall;
+    tail: UnitTail;
+    z: Placed;
+    output: Placed;
+    slots: Record<string, ParameterSlot>;
+    /** Byte address of the parameter block. */
+    param: number;
+  },
+): NormPlan {
+  const { call, tail, z, output, slots, param } = options;
+  const { layout } = output;
+  const { padded } = layout;
+  const N = call.batch;
+  const slabCount = convSlabCount(b, call, layout);
+  const stride = Math.ceil(statsBytes(call.vectors) / 64) * 64;
+  const before = tail.order === "conv-act-norm";
+  const at = (slot: ParameterSlot | undefined): number => (slot ? param + slot.offset : 0);
+  const plan: NormPlan = {
+    norm: tail.norm,
+    batch: N,
+    slabsPerSample: slabCount / N,
+    stats: arena.take(stride * slabCount),
+    stride,
+    channels: layout.channels,
+    padded,
+    voxels: layout.shape[0] * layout.shape[1] * layout.shape[2],
+    eps: tail.eps,
+    momentum: tail.momentum,
+    bias: at(slots.bias),
+    slope: before ? tail.slope : null,
+    scale: at(slots.scale),
+    shift: at(slots.shift),
+    runningMean: at(slots.mean),
+    runningVariance: at(slots.variance),
+    dropout: arena.take(N * padded * 4),
+    coefficients: arena.take(N * padded * 8),
+    saved: arena.take(N * padded * 16),
+  };
+  const stats = tail.norm === "none" ? null : { address: plan.stats, stride };
+  b.stage(convTasks(b, { ...call, output: z, epilogue: { bias: plan.bias, slope: plan.slope, affine: false, stats } }));
+  b.stage([[b.op({ op: "normForward", ...plan })]]);
+  const slope = before ? null : tail.slope;
+  const kernel = b.kernel(["affine", layout, slope], 6, (f) => emitAffine(f, layout, slope));
+  b.stage(
+    slabsOf(layout.shape, N).map((slab) => {
+      const start = slabStart(slab, layout);
+      const coefficients = plan.coefficients + slab.n * padded * 8;
+      return [{ kernel, args: [z.address + start, output.address + start, coefficients, 0, slab.planes, slab.rows] }];
+    }),
+  );
+  return plan;
+}

@@ -1,0 +1,239 @@
+import type { ConvNode, PoolNode, UnitTail, UpconvNode } from "../graph.ts";
+import { createPool } from "./arena.ts";
+import { emitNormBackward, emitNormSums, emitSum } from "./elementwise.ts";
+import { layoutKey } from "./layout.ts";
+import { convTasks, type Placed, upconvDataGradientTasks } from "./lower-conv.ts";
+import type { TrainingContext } from "./lower-training.ts";
+import type { KeptUnit } from "./lower-training-forward.ts";
+import type { PreparedWeights } from "./lower-training-weights.ts";
+import { convWeightGradient, upconvWeightGradient } from "./lower-weight-gradient.ts";
+import type { ParameterSlot } from "./parameters.ts";
+import { PARTIAL_BYTES } from "./partials.ts";
+import { emitMaxPoolBackward } from "./pool.ts";
+import type { Task } from "./program.ts";
+import { slabStart, slabsOf } from "./slabs.ts";
+import { blockVectors } from "./tiles.ts";
+
+/** The lowering of the backward pass as it goes from node to node. */
+interface Backward {
+  t: TrainingContext;
+  weights: PreparedWeights;
+  units: Map<ConvNode, KeptUnit>;
+  /** The gradient of a tensor that is known already. */
+  known(id: number): Placed;
+  /** The gradient's memory; `fresh` where nothing has been written to it yet. */
+  take(id: number): { grad: Placed; fresh: boolean };
+  release(id: number): void;
+  /** Adds a stage, together with the merging that the node before left. */
+  stage(tasks: Task[]): void;
+  /** Tasks for the next stage: they read what this node's last stage wrote. */
+  later(tasks: Task[]): void;
+  /** Memory for a node's weight-gradient parts: two areas alternate, as one node's are merged while the next makes its own. */
+  partials(): number;
+}
+
+/** Stages of the backward pass, from the loss's gradient (which has taken the logits' place) to all parameters' gradients. */
+export function stageBackward(t: TrainingContext, weights: PreparedWeights, units: Map<ConvNode, KeptUnit>): void {
+  const { b, graph, arena, layouts } = t;
+  const areas = [arena.take(PARTIAL_BYTES), arena.take(PARTIAL_BYTES)];
+  const pool = createPool(arena);
+  const grads = new Map<number, Placed>([[graph.output, t.outputs[graph.output]]]);
+  let pending: Task[] = [];
+  const pass: Backward = {
+    t,
+    weights,
+    units,
+    known: (id) => grads.get(id)!,
+    take(id) {
+      const held = grads.get(id);
+      if (held) return { grad: held, fresh: false };
+      const layout = layouts[id];
+      const address = pool.take(layoutKey(layout), graph.batch * layout.sampleBytes);
+      const grad = { layout, address };
+      grads.set(id, grad);
+      return { grad, fresh: true };
+    },
+    release(id) {
+      const { layout, address } = grads.get(id)!;
+      grads.delete(id);
+      // The logits' memory is the forward pass's.
+      if (id !== graph.output) pool.give(layoutKey(layout), address);
+    },
+    stage(tasks) {
+      b.stage([...pending, ...tasks]);
+      pending = [];
+    },
+    later(tasks) {
+      pending = tasks;
+    },
+    partials() {
+      areas.reverse();
+      return areas[1];
+    },
+  };
+  for (const node of graph.nodes.toReversed()) {
+    if (node.kind === "conv") backwardConv(pass, node);
+    else if (node.kind === "upconv") backwardUpconv(pass, node);
+    else backwardPool(pass, node);
+    pass.release(node.output);
+  }
+  pass.stage([]);
+}
+
+/** Sums of each slab over a gradient [stride bytes a slab], merged into the bias gradient. */
+function biasMerge(
+  t: TrainingContext,
+  sums: { from: number; stride: number; slabs: number },
+  bias: ParameterSlot,
+): Task {
+  return [t.b.op({ op: "mergeSums", ...sums, channels: bias.floats, to: t.gradient + bias.offset })];
+}
+
+function sumTasks({ b, graph }: TrainingContext, grad: Placed, sums: { from: number; stride: number }): Task[] {
+  const { layout } = grad;
+  const kernel = b.kernel(["sum", layout], 5, (f) => emitSum(f, layout));
+  return slabsOf(layout.shape, graph.batch).map((slab, i) => {
+    const to = sums.from + i * sums.stride;
+    return [
+      b.op({ op: "zero", address: to, bytes: sums.stride }),
+      { kernel, args: [grad.address + slabStart(slab, layout), 0, to, slab.planes, slab.rows] },
+    ];
+  });
+}
+
+function backwardConv(pass: Backward, node: ConvNode): void {
+  const { t } = pass;
+  const { b, graph } = t;
+  const { packed, slots } = t.parameters.conv(node);
+  const grad = pass.known(node.output);
+  const { layout } = grad;
+  const slabs = slabsOf(layout.shape, graph.batch).length;
+  const stride = layout.padded * 16;
+  const sums = { from: t.arena.take(stride * slabs), stride, slabs };
+  const unit = pass.units.get(node);
+  if (unit && node.tail) backwardTail(pass, node, node.tail, unit, sums);
+  else pass.stage(sumTasks(t, grad, sums));
+
+  const work = convWeightGradient(
+    b,
+    { packed, inputs: node.inputs.map((id) => t.outputs[id]), grad, batch: graph.batch },
+    { gradient: t.gradient + slots.weight.offset, partials: pass.partials() },
+  );
+  const tasks = work.tasks;
+  node.inputs.forEach((id, s) => {
+    if (id === graph.input) return;
+    const { grad: to, fresh } = pass.take(id);
+    if (!fresh) throw new Error(`tensor ${graph.tensors[id].name} has two convolutions as readers`);
+    const vectors = to.layout.padded / 4;
+    tasks.push(
+      ...convTasks(b, {
+        kernel: node.kernel,
+        inputs: [grad],
+        output: to,
+        vectors,
+        V: blockVectors(vectors, b.tiles),
+        weights: pass.weights.transposed.get(node)![s],
+        batch: graph.batch,
+      }),
+    );
+  });
+  pass.stage(tasks);
+  // A norm straight after the convolution takes the bias out again: its gradient is 0, not float noise.
+  const inert = node.tail !== null && node.tail.order === "conv-norm-act" && node.tail.norm !== "none";
+  pass.later(inert ? work.merge : [...work.merge, biasMerge(t, sums, slots.bias)]);
+}
+
+/** From the gradient of a unit's output to that of its convolution's output, in place; leaves the sums for the bias. */
+function backwardTail(
+  pass: Backward,
+  node: ConvNode,
+  tail: UnitTail,
+  { z, plan }: KeptUnit,
+  sums: { from: number; stride: number },
+): void {
+  const { t } = pass;
+  const { b, graph, gradient } = t;
+  const { slots } = t.parameters.conv(node);
+  const y = t.outputs[node.output];
+  const grad = pass.known(node.output);
+  const { layout } = grad;
+  const { padded } = layout;
+  const slabs = slabsOf(layout.shape, graph.batch);
+  const after = tail.order === "conv-norm-act";
+  const gradCoefficients = t.arena.take(graph.batch * padded * 12);
+  const walk = (kernel: number): Task[] =>
+    slabs.map((slab, i) => {
+      const start = slabStart(slab, layout);
+      const to = sums.from + i * sums.stride;
+      const coefficients = gradCoefficients + slab.n * padded * 12;
+      const tensors = [z.address + start, y.address + start, grad.address + start];
+      return [
+        b.op({ op: "zero", address: to, bytes: sums.stride }),
+        { kernel, args: [...tensors, coefficients, to, slab.planes, slab.rows] },
+      ];
+    });
+  if (tail.norm !== "none") {
+    const options = after ? { slope: tail.slope } : null;
+    pass.stage(walk(b.kernel(["normSums", layout, options], 7, (f) => emitNormSums(f, layout, options))));
+  }
+  pass.stage([
+    [
+      b.op({
+        op: "normBackward",
+        ...plan,
+        slabsPerSample: slabs.length / graph.batch,
+        stride: sums.stride,
+        sums: sums.from,
+        gradCoefficients,
+        scaleGrad: slots.scale ? gradient + slots.scale.offset : 0,
+        shiftGrad: slots.shift ? gradient + slots.shift.offset : 0,
+      }),
+    ],
+  ]);
+  const options = { order: after ? "after" : "before", slope: tail.slope } as const;
+  pass.stage(walk(b.kernel(["normBackward", layout, options], 7, (f) => emitNormBackward(f, layout, options))));
+}
+
+function backwardUpconv(pass: Backward, node: UpconvNode): void {
+  const { t } = pass;
+  const { b, graph } = t;
+  const { packed, slots } = t.parameters.upconv(node);
+  const fine = pass.known(node.output);
+  const slabs = slabsOf(fine.layout.shape, graph.batch).length;
+  const stride = fine.layout.padded * 8;
+  const sums = { from: t.arena.take(stride * slabs), stride, slabs };
+  const batch = graph.batch;
+  const work = upconvWeightGradient(
+    b,
+    { packed, input: t.outputs[node.inputs[0]], grad: fine, batch },
+    { gradient: t.gradient + slots.weight.offset, partials: pass.partials() },
+  );
+  const { grad: coarse, fresh } = pass.take(node.inputs[0]);
+  if (!fresh) throw new Error(`tensor ${graph.tensors[node.inputs[0]].name} has two readers`);
+  const weights = pass.weights.transposed.get(node)![0];
+  pass.stage([
+    ...work.tasks,
+    ...upconvDataGradientTasks(b, { packed, fine, coarse, weights, batch }),
+    ...sumTasks(t, fine, sums),
+  ]);
+  pass.later([...work.merge, biasMerge(t, sums, slots.bias)]);
+}
+
+function backwardPool(pass: Backward, node: PoolNode): void {
+  const { b, outputs, graph } = pass.t;
+  const { factor } = node;
+  const [x, y] = [outputs[node.inputs[0]], outputs[node.output]];
+  const dy = pass.known(node.output);
+  const { grad: dx, fresh } = pass.take(node.inputs[0]);
+  const kernel = b.kernel(["maxpoolBackward", x.layout, y.layout, factor, !fresh], 6, (f) =>
+    emitMaxPoolBackward(f, x.layout, y.layout, factor, !fresh),
+  );
+  pass.stage(
+    slabsOf(y.layout.shape, graph.batch).map((slab) => {
+      const fine = slabStart(slab, x.layout, factor);
+      const coarse = slabStart(slab, y.layout);
+      const pointers = [x.address + fine, dx.address + fine, y.address + coarse, dy.address + coarse];
+      return [{ kernel, args: [...pointers, slab.planes, slab.rows] }];
+    }),
+  );
+}
