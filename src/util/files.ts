@@ -21,6 +21,8 @@ const reasons: Record<string, (path: string) => string> = {
   EFBIG: (path) => `${path} would be larger than this disk or your limits (ulimit -f) allow; choose another place.`,
   EIO: (path) => `The disk failed at ${path}; check the disk or the network drive and run it again.`,
   EMFILE: (path) => `Too many open files while opening ${path}; raise the limit (ulimit -n) and run it again.`,
+  ERR_FS_FILE_TOO_LARGE: (path) =>
+    `${path} is larger than 2 GiB, too much to read at once; pack it (.nii.gz) or cut it.`,
   ENAMETOOLONG: (path) => `The name ${path} is too long for this disk; choose a shorter one.`,
 };
 
@@ -50,8 +52,10 @@ export async function writeFileAtomic(
   const write = options.write ?? ((file, bytes) => file.writeFile(bytes));
   const folder = dirname(path);
   const temporary = join(folder, `.${basename(path)}.${randomBytes(4).toString("hex")}.tmp`);
+  await mkdir(folder, { recursive: true }).catch((error) => {
+    throw explainFileError(error, folder) ?? error;
+  });
   try {
-    await mkdir(folder, { recursive: true });
     const file = await open(temporary, "wx");
     try {
       await write(file, data);

@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -61,17 +70,25 @@ describe("bad paths and files are refused in a sentence", () => {
     );
     await expect(writeVolume("a.mha", scan)).rejects.toThrow("Cannot write a.mha: expected a name ending in");
     for (const read of [readVolume, readHeader]) {
-      await expect(read(at("none.nii"))).rejects.toThrow(/^Cannot read .*none.nii: there is no such file or folder.$/);
+      await expect(read(at("none.nii"))).rejects.toThrow(`${at("none.nii")} does not exist; check the path.`);
     }
     mkdirSync(at("folder.nii"));
-    await expect(readVolume(at("folder.nii"))).rejects.toThrow("it is a folder");
+    await expect(readVolume(at("folder.nii"))).rejects.toThrow("is a folder where a file was expected");
   });
-  test("a failed write leaves nothing behind and keeps the old file", async () => {
-    await expect(writeVolume(at("nowhere/a.nii"), scan)).rejects.toThrow(
-      "nowhere/a.nii: there is no such file or folder",
-    );
+  test("a file beyond 2 GiB", async () => {
+    writeFileSync(at("huge.nii"), "");
+    truncateSync(at("huge.nii"), 2 ** 31 + 1); // A hole: it takes no space.
+    await expect(readVolume(at("huge.nii"))).rejects.toThrow(`${at("huge.nii")} is larger than 2 GiB`);
+    rmSync(at("huge.nii"));
+  });
+  test("a failed write leaves nothing behind", async () => {
     mkdirSync(at("busy.nii"));
-    await expect(writeVolume(at("busy.nii"), scan)).rejects.toThrow(/^Cannot write/);
+    await expect(writeVolume(at("busy.nii"), scan)).rejects.toThrow(
+      `${at("busy.nii")} is a folder where a file was expected; give the path of a file.`,
+    );
+    await expect(writeVolume(at("scan.nii/a.nii"), scan)).rejects.toThrow(
+      `${at("scan.nii")} exists and is not a folder`,
+    );
     expect(readdirSync(folder).filter((file) => file.endsWith(".tmp"))).toEqual([]);
   });
   test("PNG holds one slice of bytes only", async () => {

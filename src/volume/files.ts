@@ -1,6 +1,6 @@
-import { randomUUID } from "node:crypto";
-import { open, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { fail } from "../util/errors.ts";
+import { explainFileError, readBytes, writeFileAtomic } from "../util/files.ts";
 import { identityAffine } from "./affine.ts";
 import { readNifti, readNiftiHeader, writeNifti } from "./nifti.ts";
 import { decodePng, encodePng, readPngHeader } from "./png.ts";
@@ -43,7 +43,7 @@ export async function readVolume(path: string): Promise<Volume> {
 /** Reads every volume of a file: the channels of a 4D NIfTI, else a list of one. They share one memory. */
 export async function readChannels(path: string): Promise<Volume[]> {
   const extension = checkedExtension(path, "read");
-  const bytes = await readFile(path).catch((error) => failFile("read", path, error));
+  const bytes = await readBytes(path);
   if (extension !== ".png") return (await readNifti(bytes, path)).volumes;
   const { data, width, height } = await decodePng(bytes, path);
   return [{ data, shape: [1, height, width], affine: identityAffine() }];
@@ -52,7 +52,9 @@ export async function readChannels(path: string): Promise<Volume[]> {
 /** Reads shape, geometry and voxel type from the beginning of the file. */
 export async function readHeader(path: string): Promise<ScanHeader> {
   const extension = checkedExtension(path, "read");
-  const start = await readStart(path, 1 << 16).catch((error) => failFile("read", path, error));
+  const start = await readStart(path, 1 << 16).catch((error) => {
+    throw explainFileError(error, path) ?? error;
+  });
   if (extension === ".png") {
     const { width, height, bits } = readPngHeader(start, path);
     const type = bits === 16 ? "uint16" : "uint8";
@@ -63,21 +65,14 @@ export async function readHeader(path: string): Promise<ScanHeader> {
 }
 
 /**
- * Writes a volume as .nii, .nii.gz, or .png (one slice of Uint8Array only), under a temporary name first, so that no half
- * file is ever left under `path`.
+ * Writes a volume as .nii, .nii.gz, or .png (one slice of Uint8Array only), whole or not at all. Missing folders
+ * are made.
  */
 export async function writeVolume(path: string, volume: Volume): Promise<void> {
   const extension = checkedExtension(path, "write");
   const bytes =
     extension === ".png" ? await pngOf(path, volume) : await writeNifti(volume, { gzip: extension === ".nii.gz" });
-  const temporary = `${path}.${randomUUID()}.tmp`;
-  try {
-    await writeFile(temporary, bytes);
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    failFile("write", path, error);
-  }
+  await writeFileAtomic(path, bytes);
 }
 
 async function pngOf(path: string, { data, shape }: Volume): Promise<Uint8Array> {
@@ -97,16 +92,4 @@ async function readStart(path: string, length: number): Promise<Uint8Array> {
   } finally {
     await file.close();
   }
-}
-
-const reasons: Record<string, string> = {
-  ENOENT: "there is no such file or folder",
-  EISDIR: "it is a folder",
-  EACCES: "permission denied",
-  ENOSPC: "the disk is full",
-};
-
-function failFile(verb: string, path: string, error: unknown): never {
-  const { code, message } = error as NodeJS.ErrnoException;
-  return fail(`Cannot ${verb} ${path}: ${reasons[code ?? ""] ?? message}.`);
 }
