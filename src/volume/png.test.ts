@@ -106,6 +106,8 @@ describe("bad files are refused in a sentence", () => {
     await refused(png(2, 1, 8, 3, [0, 1, 2]), "a.png: PNG with a colour palette; expected grey values");
     await refused(png(2, 1, 8, 0, [0, 1, 2], 1), "a.png: interlaced PNG");
     await refused(png(0, 1, 8, 0, []), "a.png: impossible PNG size 0 x 1");
+    const vast = "a.png: impossible PNG size, 14720040000 bytes cannot come from";
+    await refused(png(46000, 40000, 16, 6, []), vast);
     await refused(png(2, 1, 3, 0, []), "PNG colour type 0 with 3 bits is not in the standard");
     await refused(png(2, 1, 8, 5, []), "PNG colour type 5 with 8 bits is not in the standard");
   });

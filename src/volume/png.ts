@@ -1,5 +1,5 @@
 import { fail } from "../util/errors.ts";
-import { deflate, inflate } from "./inflate.ts";
+import { deflate, inflate, MAX_INFLATION } from "./inflate.ts";
 
 /** A grey picture: `data[y * width + x]`, row 0 on top. */
 export interface GreyPicture {
@@ -91,6 +91,9 @@ function readChunks(bytes: Uint8Array, name: string): { header: PngHeader; packe
 }
 
 async function unpack(packed: Uint8Array, size: number, name: string): Promise<Uint8Array> {
+  if (size > packed.length * MAX_INFLATION) {
+    fail(`${name}: impossible PNG size, ${size} bytes cannot come from ${packed.length} packed ones; copy it again.`);
+  }
   const source = inflate(packed, "deflate", name);
   try {
     const raw = new Uint8Array(size);
