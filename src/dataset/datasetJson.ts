@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { fail } from "../util/errors.ts";
+import { scanExtension, scanExtensions } from "../volume/files.ts";
 import type { Fold, LabelInfo } from "./types.ts";
 
 const entry = v.object({ image: v.union([v.string(), v.array(v.string())]), label: v.optional(v.string()) });
@@ -82,6 +83,12 @@ function labelsFrom(record: Record<string, string | number | number[]>, path: st
       fail(`Expected label values from 0 to 255 in ${path} at key "labels", but "${name}" has ${value}; renumber it.`);
     }
   }
+  const ignored = labels.find(({ name }) => name.toLowerCase() === "ignore");
+  if (ignored) {
+    fail(
+      `Expected labels to learn in ${path} at key "labels", but ${ignored.value} is nnU-Net's "ignore", which lunet would learn as a class; label those voxels and take it out, or rename it if it is a class.`,
+    );
+  }
   labels.sort((a, b) => a.value - b.value);
   const double = labels.find((label, i) => i > 0 && labels[i - 1].value === label.value);
   if (double)
@@ -101,11 +108,17 @@ export function parseDatasetJson(text: string, path: string): DatasetJson {
   const names = raw.channel_names ?? raw.modality;
   if (!names)
     fail(`Expected the image channels in ${path} at key "channel_names" or "modality", but found neither; add one.`);
+  const ending = raw.file_ending;
+  if (ending !== undefined && !scanExtension(ending)) {
+    fail(
+      `Expected ${scanExtensions.join(", ")} in ${path} at key "file_ending", but found "${ending}"; convert the scans and correct the key.`,
+    );
+  }
   return {
     name: raw.name,
     labels: labelsFrom(raw.labels, path),
     channels: numbered(names, raw.channel_names ? "channel_names" : "modality", path),
-    ending: raw.file_ending,
+    ending,
     training: raw.dataset
       ? Object.entries(raw.dataset).map(([id, item]) => ({ id, ...item }))
       : raw.training?.map(listed),

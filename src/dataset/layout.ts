@@ -90,7 +90,7 @@ export async function findCases(folders: CaseFolders): Promise<DatasetCase[]> {
   }
   for (const id of lonely) cases.set(id, { id, images: [], label: labels.get(id) });
   for (const entry of cases.values()) {
-    if (!entry.label) entry.label = join(folders.labels!, `${entry.id}${scanExtension(entry.images[0])}`);
+    if (!entry.label) entry.label = resolve(folders.labels!, `${entry.id}${scanExtension(entry.images[0])}`);
   }
   return [...cases.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
 }

@@ -110,6 +110,28 @@ describe("readDataset", () => {
     expect(set.training).toHaveLength(1);
   });
 
+  test("plain folders for verify: a label map that cannot be read or is none does not stop the reading", async () => {
+    const path = await folder("plain-bad", {
+      "images/a.nii": null,
+      "images/b.png": null,
+      "images/c.nii": null,
+      "labels/a.nii": null,
+    });
+    const affine = Float64Array.of(1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1);
+    await writeVolume(join(path, "labels/b.png"), { data: Uint8Array.of(0, 2), shape: [1, 1, 2], affine });
+    await writeVolume(join(path, "labels/c.nii"), { data: Float32Array.of(0.5, 3), shape: [1, 1, 2], affine });
+    const folders = { images: join(path, "images"), labels: join(path, "labels") };
+    const set = await readDataset(undefined, { ...folders, allowIncomplete: true });
+    expect(set.labels.map(({ value }) => value)).toEqual([0, 2]);
+    await expect(readDataset(undefined, folders)).rejects.toThrow("labels/a.nii: not a NIfTI file, only 0 bytes");
+    const empty = await folder("plain-empty", { "images/readme.txt": "", "labels/a.nii": null });
+    await expect(
+      readDataset(undefined, { images: join(empty, "images"), labels: join(empty, "labels") }),
+    ).rejects.toThrow(
+      `Expected scans (.nii.gz, .nii, .png) in ${empty}/images, but the folder holds none; check the path and the file endings.`,
+    );
+  });
+
   test("a missing label or image is an error by name, or kept for verify", async () => {
     const files = {
       "dataset.json": { ...msd },
@@ -144,6 +166,12 @@ describe("readDataset", () => {
     ["a region", { ...nnunet, labels: { background: 0, whole: [1, 2] } }, /label "whole" is a region \[1,2\]/],
     ["a label beyond a byte", { ...msd, labels: { 0: "b", 300: "x" } }, /0 to 255 .* "x" has 300/],
     ["no background", { ...msd, labels: { 1: "x", 2: "y" } }, /background label 0/],
+    ["an ignored label", { ...nnunet, labels: { background: 0, a: 1, ignore: 2 } }, /but 2 is nnU-Net's "ignore"/],
+    [
+      "another format",
+      { ...nnunet, file_ending: ".nrrd" },
+      /\.nii\.gz, \.nii, \.png in .* but found "\.nrrd"; convert/,
+    ],
     ["a label twice", { ...nnunet, labels: { background: 0, a: 1, b: 1 } }, /1 comes twice/],
   ];
   test.each(bad)("dataset.json with %s", async (name, json, message) => {

@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import { fail } from "../util/errors.ts";
+import { fail, UserError } from "../util/errors.ts";
 import { readVolume, scanExtension } from "../volume/files.ts";
+import type { Volume } from "../volume/volume.ts";
 import { type ListedCase, parseDatasetJson, parseSplits } from "./datasetJson.ts";
 import { channelSuffix, findCases, listSome, stemOf } from "./layout.ts";
 import type { Dataset, DatasetCase, Fold, LabelInfo } from "./types.ts";
@@ -131,7 +132,7 @@ async function readPlain(options: ReadOptions): Promise<Dataset> {
       `Expected both --images and --labels, but only --${options.images ? "images" : "labels"} was given; ${howToCall}.`,
     );
   }
-  const { allowIncomplete } = options;
+  const { allowIncomplete = false } = options;
   const training = await findCases({ images: options.images, labels: options.labels, allowIncomplete });
   const channels = Math.max(...training.map((entry) => entry.images.length));
   const odd = training.find((entry) => entry.images.length !== channels);
@@ -145,33 +146,43 @@ async function readPlain(options: ReadOptions): Promise<Dataset> {
     name: options.name ?? basename(root),
     root,
     channels: Array.from({ length: channels }, (_, c) => `channel ${c}`),
-    labels: await discoverLabels(training),
+    labels: await discoverLabels(training, allowIncomplete),
     training,
     test: [],
   };
 }
 
 /** The label values present in the files of plain folders, background always among them. */
-async function discoverLabels(cases: DatasetCase[]): Promise<LabelInfo[]> {
+async function discoverLabels(cases: DatasetCase[], allowIncomplete: boolean): Promise<LabelInfo[]> {
   const values = new Set<number>([0]);
   for (const { label } of cases) {
     if (!label || !existsSync(label)) continue;
-    const { data } = await readVolume(label);
-    let last = 0;
-    for (let i = 0; i < data.length; i++) {
-      if (data[i] === last) continue;
-      last = data[i];
-      values.add(last);
-      if (!Number.isInteger(last) || last < 0 || last > 255) {
-        fail(
-          `Expected whole label values from 0 to 255 in ${label}, but found ${last}; is this folder the one with label maps?`,
-        );
-      }
+    try {
+      for (const value of labelValuesOf(await readVolume(label), label)) values.add(value);
+    } catch (error) {
+      // verify comes to this file itself and says what is wrong with it.
+      if (!(allowIncomplete && error instanceof UserError)) throw error;
     }
   }
-  if (values.size < 2)
+  if (values.size < 2 && !allowIncomplete)
     fail("Expected at least one label besides 0 in the label files, but all are empty; check --labels.");
   return [...values]
     .sort((a, b) => a - b)
     .map((value) => ({ value, name: value === 0 ? "background" : `label ${value}` }));
+}
+
+function labelValuesOf({ data }: Volume, path: string): Set<number> {
+  const values = new Set<number>();
+  let last = 0;
+  for (let i = 0; i < data.length; i++) {
+    if (data[i] === last) continue;
+    last = data[i];
+    values.add(last);
+    if (!Number.isInteger(last) || last < 0 || last > 255) {
+      fail(
+        `Expected whole label values from 0 to 255 in ${path}, but found ${last}; is this folder the one with label maps?`,
+      );
+    }
+  }
+  return values;
 }
