@@ -82,6 +82,15 @@ test("a labels folder finds the dataset.json above it, bare folders use the valu
   expect(stdout).toMatch(/^1 organ +1\.0000/m);
 });
 
+test("a data set that lost an image and a label map still serves as the truth", async () => {
+  await cp(at("set"), at("worn"), { recursive: true });
+  await rm(at("worn/imagesTr/a.nii.gz"));
+  await rm(at("worn/labelsTr/b.nii.gz"));
+  await evaluate(at("perfect"), at("worn"));
+  expect(stdout).toMatch(/^1 organ +1\.0000 .* 1$/m);
+  expect(stderr).toMatch(/^Left out: 2 predictions without a true label map \(b, stranger\)\.$/m);
+});
+
 test("a pair that does not fit fails in words, no pair at all is an error", async () => {
   await mkdir(at("odd"));
   await writeVolume(at("odd/a.nii.gz"), mask(1, [2, 2, 2]));

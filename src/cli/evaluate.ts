@@ -97,8 +97,11 @@ async function mapsOf(path: string): Promise<Map<string, string>> {
 async function truthOf(path: string): Promise<{ maps: Map<string, string>; labels?: LabelInfo[] }> {
   const folder = await isFolder(path);
   if (folder && existsSync(join(path, "dataset.json"))) {
-    const { training, test, labels } = await readDataset(path);
-    const labelled = [...training, ...test].flatMap(({ id, label }) => (label ? [[id, label] as const] : []));
+    // Only its label maps are needed: a set without its images can be evaluated on.
+    const { training, test, labels } = await readDataset(path, { allowIncomplete: true });
+    const labelled = [...training, ...test].flatMap(({ id, label }) =>
+      label && existsSync(label) ? [[id, label] as const] : [],
+    );
     return { maps: new Map(labelled), labels };
   }
   const above = join(dirname(resolve(path)), folder ? "" : "..", "dataset.json");

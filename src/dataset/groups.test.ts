@@ -1,11 +1,12 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import { parseGroups } from "./groups.ts";
 import { makeFolds } from "./splits.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lunet-groups-"));
+afterAll(() => rmSync(folder, { recursive: true }));
 const file = (name: string, content: string): string => {
   writeFileSync(join(folder, name), content);
   return join(folder, name);
@@ -18,6 +19,7 @@ test("patterns and tables name the same subjects, and folds keep subjects whole"
     await parseGroups("^(.)_"),
     await parseGroups(file("g.json", JSON.stringify(table))),
     await parseGroups(file("g.csv", `case,subject\n${ids.map((id) => `${id}, ${id[0]}`).join("\n")}\n`)),
+    await parseGroups(file("r.csv", `\uFEFF${ids.map((id) => `"${id}","${id[0]}"`).join("\n")}\n`)),
     await parseGroups(file("g.tsv", ids.map((id) => `${id}\t${id[0]}`).join("\r\n"))),
   ];
   const folds = sources.map((groups) => makeFolds(ids, { folds: 3, groups }));

@@ -51,9 +51,11 @@ function jsonTable(content: string, name: string): Record<string, string> {
 
 function linesTable(content: string, name: string, separator: string): Record<string, string> {
   const table: Record<string, string> = {};
-  content.split(/\r?\n/).forEach((line, i) => {
+  // Spreadsheets put a byte order mark first, R puts quotes around text; neither belongs to a case id.
+  const lines = content.replace(/^\uFEFF/, "").split(/\r?\n/);
+  lines.forEach((line, i) => {
     if (line.trim() === "") return;
-    const cells = line.split(separator).map((cell) => cell.trim());
+    const cells = line.split(separator).map((cell) => cell.trim().replace(/^"(.*)"$/, "$1"));
     if (cells.length < 2 || cells[0] === "" || cells[1] === "") {
       fail(
         `Expected a case and its subject on line ${i + 1} of ${name} (--groups), but found "${line}"; mend the line.`,
