@@ -1,6 +1,6 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { readModel } from "../src/model/file.ts";
 import { parseLog } from "../src/train/log.ts";
+import { silentProgress } from "../src/train/progress.ts";
 import type { RunFile } from "../src/train/run-folder.ts";
 import { type TrainOptions, trainNet } from "../src/train/train.ts";
 import { random } from "../src/util/random.ts";
@@ -190,6 +191,35 @@ describe.each(engines)("training with the $engine engine", ({ engine, threads })
   });
 });
 
+// A limit on the size of files makes the system itself refuse the checkpoint, the largest file, in the middle of its writing.
+it.skipIf(process.platform === "win32")(
+  "keeps the checkpoint when a newer one cannot be written, and goes on from it later",
+  async () => {
+    const out = join(folder, "limited");
+    const run = { ...options, data, engine: "reference" as const };
+    await trainNet({ ...run, out: join(folder, "unlimited") });
+    const stopper = new AbortController();
+    const stopAt = (text: string): void => {
+      if (text.includes("step 6/")) stopper.abort();
+    };
+    await trainNet({ ...run, out, progress: { ...silentProgress, live: stopAt }, signal: stopper.signal });
+    const checkpoint = join(out, "checkpoint.safetensors");
+    const before = await readFile(checkpoint);
+    const blocks = Math.floor((before.length - 1000) / 512);
+    const command = `ulimit -f ${blocks}; exec "$0" "$@"`;
+    const args = [process.execPath, program, "train", "--resume", "--out", out];
+    const { status, stderr } = spawnSync("sh", ["-c", command, ...args], { encoding: "utf8" });
+    expect(stderr).toContain(
+      `lunet: ${checkpoint} would be larger than this disk or your limits (ulimit -f) allow; choose another place.\n`,
+    );
+    expect(status).toBe(1);
+    expect(await readFile(checkpoint)).toEqual(before);
+    expect((await readdir(out)).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+    await trainNet({ out, resume: true });
+    expect(await outcome(out)).toEqual(await outcome(join(folder, "unlimited")));
+  },
+);
+
 describe("the train command", () => {
   const tiny = [...shared, "--engine", "reference"];
 
@@ -217,11 +247,33 @@ describe("the train command", () => {
     await expect(resume({ net: "lean:4" })).rejects.toThrow("another --net (lean:3)");
     await expect(resume({ budget: { epochs: 2 } })).rejects.toThrow("another --epochs");
     await expect(resume({ plan: "plan.json" })).rejects.toThrow("no --plan with --resume");
+    await expect(resume({ folds: 3 })).rejects.toThrow("another --folds (not set) than asked for now (3)");
+    await expect(resume({ groups: "^(case)" })).rejects.toThrow("another --groups (not set)");
     expect((await resume({ net: "lean:3", settings: { window: "8" } })).run.state).toBe("finished");
     const other = { ...options, data, out: join(folder, "none") };
     await expect(trainNet({ ...other, fold: 7 })).rejects.toThrow("Expected --fold to be 0 to 4");
     await expect(trainNet({ ...other, settings: { window: "7" } })).rejects.toThrow("--patch to be a multiple of 2");
   });
+});
+
+it("starts anew beside what is left of a run, and replaces one with --force", async () => {
+  const run = { ...options, data, engine: "reference" as const, budget: { steps: 3 } };
+  const [first, left] = [join(folder, "first"), join(folder, "left")];
+  await trainNet({ ...run, out: first, folds: 3, groups: "^(case_[0-9])" });
+  expect(JSON.parse(await readFile(join(first, "run.json"), "utf8"))).toMatchObject({
+    folds: 3,
+    groups: "^(case_[0-9])",
+  });
+  await cp(first, left, { recursive: true });
+  await rm(join(left, "run.json"));
+  // The plan of the run that is replaced may be the plan to use.
+  await trainNet({ ...run, out: first, force: true, plan: join(first, "plan.json") });
+  await trainNet({ ...run, out: left });
+  expect(await outcome(left)).toEqual(await outcome(first));
+  expect((await outcome(left)).log).toHaveLength(1);
+  expect(
+    readModel(await readFile(join(left, "model-last.safetensors")), "last").provenance.validationCases,
+  ).toHaveLength(2);
 });
 
 describe("a budget in minutes", () => {
