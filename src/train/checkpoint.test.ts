@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ParamInfo } from "../engine/graph.ts";
+import { readSafetensors, writeSafetensors } from "../model/safetensors.ts";
 import {
   type Checkpoint,
   checkpointFromBytes,
@@ -48,7 +49,9 @@ describe("checkpoint", () => {
         throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
       },
     });
-    await expect(full).rejects.toThrow("The disk is full");
+    await expect(full).rejects.toThrow(
+      `The disk is full: ${path} could not be written; free some space and run the command again.`,
+    );
     expect(await readCheckpoint(path)).toEqual(make(25));
     expect(await readdir(folder)).toEqual(["checkpoint.safetensors"]);
   });
@@ -57,6 +60,16 @@ describe("checkpoint", () => {
     const bytes = checkpointToBytes(make(1), params);
     expect(() => checkpointFromBytes(bytes.subarray(0, bytes.length - 3), "c.safetensors")).toThrow(
       "c.safetensors is cut short",
+    );
+    const other = readSafetensors(bytes, "c");
+    const numbers = JSON.parse(other.metadata.checkpoint);
+    other.metadata.checkpoint = JSON.stringify({ ...numbers, version: 2 });
+    expect(() => checkpointFromBytes(writeSafetensors(other), "c.safetensors")).toThrow(
+      "Expected a checkpoint of version 1, but c.safetensors has version 2; go on with the lunet that wrote it",
+    );
+    delete other.metadata.checkpoint;
+    expect(() => checkpointFromBytes(writeSafetensors(other), "c.safetensors")).toThrow(
+      "Expected a checkpoint of a run, but c.safetensors is another safetensors file.",
     );
   });
 });
