@@ -15,7 +15,10 @@ export interface MemoryNeed {
 export function availableBytes(): number {
   const limit = process.constrainedMemory();
   const left = limit > 0 ? limit - process.memoryUsage().rss : Number.POSITIVE_INFINITY;
-  return Math.max(0, Math.min(freemem(), left));
+  // On macOS freemem leaves out the pages that hold files, which are most; elsewhere availableMemory takes those of a container
+  // for used.
+  const free = process.platform === "darwin" ? process.availableMemory() : freemem();
+  return Math.max(0, Math.min(free, left));
 }
 
 export function sizeText(bytes: number): string {
