@@ -95,7 +95,7 @@ const groups: [string, Option[]][] = [
       option("--force", "replace the run in --out"),
       option(
         "--minutes <n>",
-        "time for everything, checks included; the steps that fit are fixed at the start (default: 10)",
+        "time for everything, checks included; the steps that fit are planned at the start, and anew when the machine changes its pace (default: 10)",
         number,
       ),
       option("--epochs <n>", "instead of --minutes", number),
