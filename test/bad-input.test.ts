@@ -44,6 +44,7 @@ afterEach(() => {
 
 /** Runs a command that must end with exit code 1 and nothing but this sentence. */
 async function refused(args: string[], sentence: string | RegExp): Promise<void> {
+  errors = "";
   expect(await main(args), errors).toBe(1);
   expect(output).toBe("");
   if (typeof sentence === "string") expect(errors).toBe(`lunet: ${sentence}\n`);
@@ -96,7 +97,6 @@ describe("training", () => {
       "Expected a net such as lean:8 or unet:4 (families: lean, flat, unet, doubling; or a JSON object of widths), but " +
       'got "leen:8"; did you mean lean:8?';
     await refused(train("--net", "leen:8"), sentence);
-    errors = "";
     await refused(["info", "leen:8"], sentence);
   });
 
