@@ -68,7 +68,11 @@ export async function findCases(folders: CaseFolders): Promise<DatasetCase[]> {
     const split = suffixed ? channelSuffix(stem) : undefined;
     const id = split?.id ?? stem;
     const entry = cases.get(id) ?? { id, images: [] };
-    // Names are sorted, so channel files arrive in channel order.
+    // Names are sorted, so channel files arrive in channel order; one that is missing keeps its place, by its name.
+    while (split && entry.images.length < split.channel) {
+      const missing = `${id}_${String(entry.images.length).padStart(4, "0")}${scanExtension(path)}`;
+      entry.images.push(resolve(join(folders.images, missing)));
+    }
     entry.images.push(path);
     cases.set(id, entry);
   }

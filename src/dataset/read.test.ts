@@ -153,7 +153,17 @@ describe("readDataset", () => {
     const gone = await folder("gone", {
       "dataset.json": { ...msd, training: [{ image: "imagesTr/x.nii.gz", label: "labelsTr/x.nii.gz" }] },
     });
-    await expect(readDataset(gone)).rejects.toThrow(/image files that .* lists, but 1 are missing \(.*x.nii.gz\)/);
+    await expect(readDataset(gone)).rejects.toThrow(
+      /every image file that .* calls for, but 1 are missing \(.*x.nii.gz\)/,
+    );
+    // Channel 2 must not pass for channel 1.
+    const gap = await folder("gap", {
+      "dataset.json": nnunet,
+      "imagesTr/a_0000.nii.gz": null,
+      "imagesTr/a_0002.nii.gz": null,
+      "labelsTr/a.nii.gz": null,
+    });
+    await expect(readDataset(gap)).rejects.toThrow(/1 are missing \(.*a_0001.nii.gz\)/);
   });
 
   const bad: [string, unknown, RegExp][] = [
@@ -184,6 +194,9 @@ describe("readDataset", () => {
     await expect(readDataset(join(root, "nowhere"))).rejects.toThrow(ways);
     await expect(readDataset(await folder("empty", { "readme.txt": "" }))).rejects.toThrow(ways);
     await expect(readDataset(undefined, { images: root })).rejects.toThrow(/only --images was given/);
+    await expect(readDataset(root, { images: root, labels: root })).rejects.toThrow(
+      /and plain folders .*; leave out one/,
+    );
     const none = await folder("none", { "dataset.json": msd, "imagesTr/notes.txt": "", "labelsTr/a.nii.gz": null });
     await expect(readDataset(none)).rejects.toThrow(/imagesTr, but the folder holds none/);
     const complete = { "dataset.json": msd, "imagesTr/a.nii.gz": null, "labelsTr/a.nii.gz": null };
@@ -191,6 +204,8 @@ describe("readDataset", () => {
     await expect(readDataset(unknown)).rejects.toThrow(/fold 0 names "z"/);
     const overlap = await folder("overlap", { ...complete, "splits.json": [{ train: ["a"], val: ["a"] }] });
     await expect(readDataset(overlap)).rejects.toThrow(/fold 0 has "a" in both/);
+    const again = await folder("again", { ...complete, "dataset.json": { ...msd, test: ["t/x.nii", "t/x.nii"] } });
+    await expect(readDataset(again)).rejects.toThrow(/every case once .* "x" comes twice/);
     const twins = await folder("twins", { ...complete, "imagesTr/a.nii": null });
     await expect(readDataset(twins)).rejects.toThrow(/a.nii and a.nii.gz both claim it|a.nii.gz both claim it/);
   });

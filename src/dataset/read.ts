@@ -26,7 +26,11 @@ const howToCall =
  * Throws UserError for a missing or empty folder, bad JSON (key named), a case without label, a label without image.
  */
 export async function readDataset(path: string | undefined, options: ReadOptions = {}): Promise<Dataset> {
-  if (options.images || options.labels) return readPlain(options);
+  if (options.images || options.labels) {
+    if (path)
+      fail(`Expected one data set, but got ${path} and plain folders with --images or --labels; leave out one.`);
+    return readPlain(options);
+  }
   if (!path) fail(`Expected a data set, but no path was given; ${howToCall}.`);
   const root = resolve(path);
   if (!existsSync(root)) fail(`Expected a data set at ${path}, but there is no such folder; ${howToCall}.`);
@@ -48,6 +52,7 @@ export async function readDataset(path: string | undefined, options: ReadOptions
   }
   for (const entry of test) entry.label ??= testLabel(root, entry);
   checkIds(training, jsonPath);
+  checkIds(test, jsonPath);
   if (!allowIncomplete) checkComplete(training, test, json.channels, jsonPath);
   const splits = await readSplits(root, training);
   return {
@@ -104,7 +109,7 @@ function checkComplete(training: DatasetCase[], test: DatasetCase[], channels: s
     const missing = paths.filter((path) => !existsSync(path));
     if (missing.length > 0) {
       fail(
-        `Expected the ${what} files that ${where} lists, but ${missing.length} are missing (${listSome(missing)}); add them or take them off the list.`,
+        `Expected every ${what} file that ${where} calls for, but ${missing.length} are missing (${listSome(missing)}); add them or take those cases out.`,
       );
     }
   }
