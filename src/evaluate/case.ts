@@ -67,7 +67,7 @@ export function evaluateCase(
 }
 
 /** Two maps can be compared when their shapes are equal and no corner differs by more than 5 % of a voxel, as in verify. */
-export function assertSameGrid(prediction: Volume, truth: Volume, names: PairNames): void {
+function assertSameGrid(prediction: Volume, truth: Volume, names: PairNames): void {
   if (prediction.shape.some((n, axis) => n !== truth.shape[axis])) {
     fail(
       `${names.prediction} and ${names.truth} must have the same shape, but have ${prediction.shape.join(" x ")} and ` +
