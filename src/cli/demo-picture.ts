@@ -56,7 +56,7 @@ export function fullestSlice(label: Volume): Slice {
 /**
  * One slice of a scan in grey with the outlines of label maps, as an RGB PNG: cut to the labels with a margin, voxels as
  * crisp blocks in their true proportions. Each outline runs inside the voxels it encloses, the second inside the first,
- * so that two equal maps show two lines side by side. A scan of one slice is shown as it is stored; others upside up (RAS+).
+ * so that two equal maps show two lines side by side. A picture (one slice) is shown as it is stored; other scans, which should be in RAS+, with up at the top.
  */
 export async function slicePicture(image: Volume, outlines: readonly Outline[], slice: Slice): Promise<Uint8Array> {
   const window = windowOf(image, outlines, slice);

@@ -2,7 +2,10 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { readVolume } from "../volume/files.ts";
+import { writeFileAtomic } from "../util/files.ts";
+import { readVolume, writeVolume } from "../volume/files.ts";
+import { writeNifti } from "../volume/nifti.ts";
+import { reorient } from "../volume/orientation.ts";
 import { runDemo } from "./demo.ts";
 
 let folder: string;
@@ -41,4 +44,35 @@ it("takes a data set of one's own; without labels of test scans it shows the val
   expect(html).toContain("validation scans");
   expect(html).not.toContain("made-up");
   expect(html).toContain(`npx lunet verify ${data}`);
+});
+
+it("shows scans of several channels in one file, the same way up however they are stored", async () => {
+  const shape: [number, number, number] = [16, 16, 16];
+  const affine = Float64Array.of(1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1);
+  const ids = Array.from({ length: 5 }, (_, i) => `case_${i}`);
+  const inside = (i: number): boolean => [i >> 8, (i >> 4) & 15, i & 15].every((at, axis) => at > 3 && at < 9 + axis);
+  const truth = Uint8Array.from({ length: 4096 }, (_, i) => Number(inside(i)));
+  const values = Float32Array.from({ length: 4096 }, (_, i) => Number(inside(i)) + (i % 7) / 10);
+  const description = {
+    name: "Channels",
+    modality: { 0: "T1", 1: "T2" },
+    labels: { 0: "background", 1: "block" },
+    training: ids.map((id) => ({ image: `./imagesTr/${id}.nii.gz`, label: `./labelsTr/${id}.nii.gz` })),
+  };
+  const pictures: (string[] | null)[] = [];
+  for (const codes of ["RAS", "SLP"]) {
+    const data = join(folder, codes);
+    const image = reorient({ data: values, shape, affine }, codes);
+    const label = reorient({ data: truth, shape, affine }, codes);
+    const file = await writeNifti([image, image], { gzip: true });
+    for (const id of ids) {
+      await writeFileAtomic(join(data, "imagesTr", `${id}.nii.gz`), file);
+      await writeVolume(join(data, "labelsTr", `${id}.nii.gz`), label);
+    }
+    await writeFileAtomic(join(data, "dataset.json"), JSON.stringify(description));
+    const { page } = await runDemo({ ...small, data, out: join(folder, `of-${codes}`) });
+    pictures.push(readFileSync(page, "utf8").match(/data:image\/png;base64,[^"]+/g));
+  }
+  expect(pictures[0]).toHaveLength(1); // the one validation scan
+  expect(pictures[1]).toEqual(pictures[0]);
 });

@@ -19,7 +19,9 @@ import { createProgress, type Progress } from "../train/progress.ts";
 import { runPaths } from "../train/run-folder.ts";
 import { trainNet } from "../train/train.ts";
 import { writeFileAtomic } from "../util/files.ts";
-import { readVolume, writeVolume } from "../volume/files.ts";
+import { readChannels, readVolume, writeVolume } from "../volume/files.ts";
+import { reorient } from "../volume/orientation.ts";
+import type { Volume } from "../volume/volume.ts";
 import { type DemoPicture, demoPage, predictionColour, truthColour } from "./demo-page.ts";
 import { fullestSlice, slicePicture } from "./demo-picture.ts";
 import { parseCount } from "./info.ts";
@@ -150,7 +152,7 @@ function diceCurves(records: readonly EpochRecord[], dataset: Dataset): { name: 
     }));
 }
 
-/** The best, the middle and the worst case by mean Dice. */
+/** The best, the middle and the worst case by mean Dice; scans of more than one slice are turned upright (RAS+). */
 async function picturesOf(
   inputs: readonly PredictInput[],
   cases: readonly CaseMetrics[],
@@ -167,8 +169,13 @@ async function picturesOf(
   const pictures: DemoPicture[] = [];
   for (const [index, note] of [...chosen].reverse()) {
     const input = inputs[index];
-    const [image, truth] = [await readVolume(input.images[0]), await readVolume(input.label!)];
-    const prediction = await readVolume(outputPath(folder, input));
+    // The first channel: in the Decathlon's layout one file may hold several.
+    const [scan] = await readChannels(input.images[0]);
+    const upright = (volume: Volume): Volume =>
+      scan.shape[0] === 1 ? volume : reorient({ ...volume, affine: scan.affine });
+    const image = upright(scan);
+    const truth = upright(await readVolume(input.label!));
+    const prediction = upright(await readVolume(outputPath(folder, input)));
     const outlines = [
       { label: truth, colour: truthColour },
       { label: prediction, colour: predictionColour },
