@@ -114,6 +114,16 @@ describe("training", () => {
     );
   });
 
+  it("on a fold without training cases", async () => {
+    const splits = join(data, "splits.json");
+    await writeFile(splits, JSON.stringify([{ train: [], val: ["phantom_001"] }]));
+    await refused(
+      train(),
+      "Expected training cases in fold 0, but splits.json lists none; mend the file or choose another --fold.",
+    );
+    await rm(splits);
+  });
+
   it("that needs more memory than there is", async () => {
     await refused(
       train("--levels", "3", "--patch", "1024", "--batch", "1024"),

@@ -110,6 +110,11 @@ function casesOf(dataset: Dataset, fold: number | null, split: SplitOptions) {
   if (!Number.isInteger(fold) || fold < 0 || fold >= folds.length) {
     fail(`Expected --fold to be 0 to ${folds.length - 1}, or none to train on all cases, but got ${fold}.`);
   }
+  if (folds[fold].train.length === 0) {
+    fail(
+      `Expected training cases in fold ${fold}, but splits.json lists none; mend the file or choose another --fold.`,
+    );
+  }
   return { fold, trainingCases: folds[fold].train, validationCases: folds[fold].val };
 }
 
