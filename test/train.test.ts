@@ -167,6 +167,7 @@ describe.each(engines)("training with the $engine engine", ({ engine, threads })
         if (attempt === 2) expect(result, result.stderr).toMatchObject({ code: 0 });
       }
       expect(kills).toBeGreaterThan(0);
+      expect((await readdir(out)).filter((name) => name.endsWith(".tmp"))).toEqual([]);
       expect(await outcome(out)).toEqual(expected);
     },
   );

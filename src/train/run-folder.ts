@@ -3,7 +3,7 @@ import { access, constants, mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { NetSpec } from "../net/spec.ts";
 import { fail } from "../util/errors.ts";
-import { explainFileError, readJson, writeFileAtomic } from "../util/files.ts";
+import { explainFileError, readJson, removeLeftovers, writeFileAtomic } from "../util/files.ts";
 import type { Budget, CheckPlan } from "./budget.ts";
 import type { TrainSettings } from "./presets.ts";
 
@@ -79,7 +79,7 @@ export function runPaths(folder: string): RunPaths {
 
 /**
  * Makes sure of the folder. Returns the run to resume, or null for a new one. Throws UserError when the folder holds a run and
- * neither `resume` nor `force` is given, when there is none to resume, or when nothing may be written there. Takes nothing away:
+ * neither `resume` nor `force` is given, when there is none to resume, or when nothing may be written there. Keeps every file:
  * that is for {@link clearRunFolder}, once it is sure that the new run can start.
  */
 export async function openRunFolder(
@@ -100,6 +100,8 @@ export async function openRunFolder(
   try {
     await mkdir(folder, { recursive: true });
     await access(folder, constants.W_OK);
+    const { folder: _, ...files } = paths;
+    await removeLeftovers(Object.values(files));
   } catch (error) {
     throw explainFileError(error, folder) ?? error;
   }

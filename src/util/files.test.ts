@@ -13,7 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { UserError } from "./errors.ts";
-import { explainFileError, readJson, writeFileAtomic } from "./files.ts";
+import { explainFileError, readJson, removeLeftovers, writeFileAtomic } from "./files.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -60,6 +60,25 @@ describe("writeFileAtomic", () => {
     };
     await expect(writeFileAtomic(join(folder, "x"), "x", { write: failing })).rejects.toThrow(RangeError);
     expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it("finds what a kill left of its own files, and nothing else", async () => {
+    for (const name of [
+      "a.json",
+      ".a.json.0123abcd.tmp",
+      ".b.json.0123abcd.tmp",
+      ".a.json.tmp",
+      "a.json.0123abcd.tmp",
+    ]) {
+      writeFileSync(join(folder, name), "");
+    }
+    await removeLeftovers([join(folder, "a.json")]);
+    expect(readdirSync(folder).sort()).toEqual([
+      ".a.json.tmp",
+      ".b.json.0123abcd.tmp",
+      "a.json",
+      "a.json.0123abcd.tmp",
+    ]);
   });
 
   it("names a file that stands where a folder is needed", async () => {

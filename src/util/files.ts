@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { UserError } from "./errors.ts";
 
@@ -67,6 +67,17 @@ export async function writeFileAtomic(
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {}); // the first error is the one to report
     throw explainFileError(error, path) ?? error;
+  }
+}
+
+/** Removes what {@link writeFileAtomic} left under temporary names beside these files when it was killed. */
+export async function removeLeftovers(paths: readonly string[]): Promise<void> {
+  for (const folder of new Set(paths.map((path) => dirname(path)))) {
+    const names = await readdir(folder);
+    const ours = names.filter(
+      (name) => /^\..+\.[0-9a-f]{8}\.tmp$/.test(name) && paths.includes(join(folder, name.slice(1, -13))),
+    );
+    for (const name of ours) await rm(join(folder, name), { force: true });
   }
 }
 
