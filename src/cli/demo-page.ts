@@ -38,7 +38,7 @@ export function demoPage(page: DemoPage): string {
   const { summary } = page;
   const title = `lunet demo: ${page.datasetName}`;
   const facts: [string, string][] = [
-    ["mean Dice", summary.mean.dice ? percent(summary.mean.dice.mean) : "-"],
+    ["mean Dice", summary.mean.dice ? score(summary.mean.dice.mean) : "-"],
     ["parameters", page.parameters.toLocaleString("en-US")],
     ["model file", `${Math.ceil(page.modelBytes / 1000)} kB`],
     ["training", `${durationText(page.trainingSeconds)}, ${page.steps.toLocaleString("en-US")} steps`],
@@ -86,10 +86,10 @@ function table(summary: Summary): string {
   const head = ["case", ...summary.classes.map((c) => `Dice ${c.name}`), "HD95 mm (worst class)"];
   const rows = summary.cases.map(({ id, classes }) => [
     escapeMarkup(id),
-    ...classes.map(({ dice }) => percent(dice)),
+    ...classes.map(({ dice }) => score(dice)),
     worst(classes.map(({ hd95 }) => hd95)),
   ]);
-  const foot = ["mean", ...summary.classes.map(({ dice }) => (dice ? percent(dice.mean) : "-")), ""];
+  const foot = ["mean", ...summary.classes.map(({ dice }) => (dice ? score(dice.mean) : "-")), ""];
   const cells = (row: string[], tag: string): string =>
     `<tr>${row.map((cell) => `<${tag}>${cell}</${tag}>`).join("")}</tr>`;
   return `<table><thead>${cells(head.map(escapeMarkup), "th")}</thead>
@@ -102,7 +102,7 @@ function worst(distances: (number | null)[]): string {
   return known.length < distances.length || known.length === 0 ? "-" : Math.max(...known).toFixed(1);
 }
 
-function percent(dice: number): string {
+function score(dice: number): string {
   return dice.toFixed(3);
 }
 

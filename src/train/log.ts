@@ -2,7 +2,7 @@ import { appendFile, readFile } from "node:fs/promises";
 import { lineChart } from "../util/chart.ts";
 import { explainFileError, writeFileAtomic } from "../util/files.ts";
 
-/** One line of log.jsonl. Dice values are means over the classes' cases, in [0, 1]; class 0 (background) is not among the validation's. */
+/** One line of log.jsonl. Dice values lie in [0, 1]. */
 export interface EpochRecord {
   epoch: number;
   /** Steps done at the end of the epoch. */

@@ -15,7 +15,7 @@ import { learningRateAt } from "./schedule.ts";
 import type { Validator } from "./validate.ts";
 
 /** Epochs over which the pace is taken: long enough to hold a check. */
-const PACE_EPOCHS = 10;
+const paceEpochs = 10;
 
 /** What a prepared run works with. */
 export interface Session {
@@ -84,7 +84,7 @@ export async function runSession(session: Session, start: Checkpoint): Promise<R
     const now = performance.now();
     marks.push({ step, at: now });
     // Not by the first epoch, which compiles, nor by few.
-    const span = Math.min(PACE_EPOCHS, Math.ceil(epochs / 4));
+    const span = Math.min(paceEpochs, Math.ceil(epochs / 4));
     if (marks.length <= span) return;
     const since = marks[marks.length - 1 - span];
     const pace = (now - since.at) / 1000 / (step - since.step);

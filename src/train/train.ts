@@ -200,7 +200,7 @@ function describe({ netName, parameters, dataset, settings, fold, trainingCases,
 }
 
 function planWords({ steps, epochSteps, calibration, settings }: RunFile): string {
-  const words = `${steps} steps in epochs of ${epochSteps}, ${settings.augment} augmentation`;
+  const words = `${steps} steps in epochs of ${epochSteps}, ${settings.augment === "none" ? "no" : settings.augment} augmentation`;
   if (!calibration) return words;
   return `${words}: ${(1000 * calibration.stepSeconds).toFixed(0)} ms a step, about ${durationText(steps * calibration.stepSeconds)} of training`;
 }
