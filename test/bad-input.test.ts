@@ -100,6 +100,28 @@ describe("training", () => {
     await refused(["info", "leen:8"], sentence);
   });
 
+  it("of a net in a file that holds none", async () => {
+    const net = join(folder, "net.json");
+    const tries: [string, string | RegExp][] = [
+      ["[8, 8]", `Expected a JSON object of widths in ${net}, but it holds [8,8].`],
+      [
+        '{"encoder": [[4, 0]], "bottleneck": [4], "decoder": [{"up": 4, "convs": [4]}]}',
+        /net\.json: Expected key "encoder\.0\.1" of the net/,
+      ],
+      ["{", /^lunet: \S+net\.json should be JSON but is not \(.+\); correct or replace the file\.\n$/],
+    ];
+    for (const [text, sentence] of tries) {
+      await writeFile(net, text);
+      await refused(train("--net", net), sentence);
+    }
+  });
+
+  it("by a plan that is none", async () => {
+    const plan = join(folder, "plan.json");
+    await writeFile(plan, '{"version": 1}');
+    await refused(train("--plan", plan), `${plan}: Expected key "dataset" in the plan, but it is missing.`);
+  });
+
   it("on a patch that the pools do not divide", async () => {
     await refused(
       train("--levels", "3", "--patch", "18x32x24"),

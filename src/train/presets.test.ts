@@ -69,6 +69,12 @@ describe("presets", () => {
     });
     expect(() => resolveSettings("strong", { batch: 0 }, plan)).toThrow("--batch");
     expect(() => resolveSettings("strong", { dropout: 1 }, plan)).toThrow("--dropout");
+    expect(() => resolveSettings("strong", { learningRate: -1 }, plan)).toThrow(
+      "Expected --lr to be a number above 0 and up to 100, but got -1.",
+    );
+    expect(() => resolveSettings("strong", { clip: Number.NaN }, plan)).toThrow(
+      "Expected --clip to be 0 (no limit) or more, but got NaN.",
+    );
     expect(() => resolveSettings("strong", { window: [30, 48, 32] }, plan)).toThrow(
       "Expected --patch to be a multiple of 8 along D (the product of the net's pools), but got 30; use 32.",
     );

@@ -142,10 +142,12 @@ export function resolveSettings(name: PresetName, given: GivenSettings, plan: Pl
       fail(`Expected --${option} to be a number from ${low} to ${high}, but got ${value}.`);
     }
   };
-  range("lr", settings.learningRate, Number.MIN_VALUE, 100);
+  if (!(settings.learningRate > 0 && settings.learningRate <= 100)) {
+    fail(`Expected --lr to be a number above 0 and up to 100, but got ${settings.learningRate}.`);
+  }
   range("warmup", settings.warmup, 0, 0.9);
   range("batch", settings.batch, 1, 1024);
-  range("clip", settings.clip, 0, Number.MAX_VALUE);
+  if (!(settings.clip >= 0)) fail(`Expected --clip to be 0 (no limit) or more, but got ${settings.clip}.`);
   range("ema", settings.ema, 0, 0.999999);
   range("dropout", settings.dropout, 0, 0.9);
   range("seed", settings.seed, 0, 2 ** 31 - 1);

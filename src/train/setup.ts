@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { fingerprintDataset } from "../dataset/fingerprint.ts";
 import { parseGroups } from "../dataset/groups.ts";
 import { planDataset } from "../dataset/plan.ts";
@@ -8,10 +7,10 @@ import { roundUpPatch } from "../dataset/topology.ts";
 import type { Dataset, Plan } from "../dataset/types.ts";
 import { planFromJson } from "../model/header.ts";
 import { countNet, countParameters } from "../net/count.ts";
-import { parseNet } from "../net/make.ts";
+import { type MakeOptions, parseNet } from "../net/make.ts";
 import type { NetSpec } from "../net/spec.ts";
-import { fail } from "../util/errors.ts";
-import { explainFileError, readJson } from "../util/files.ts";
+import { fail, UserError } from "../util/errors.ts";
+import { readJson } from "../util/files.ts";
 import { readHeader } from "../volume/files.ts";
 import { spacingOf, type Vec3, voxelCount } from "../volume/volume.ts";
 import { availableBytes, checkMemory } from "./memory.ts";
@@ -97,7 +96,8 @@ export async function setUpAgain(options: SetupOptions, run: RunFile, planPath: 
         `(${gone.slice(0, 3).join(", ")}) are no longer in the data set; put them back, or start a new run.`,
     );
   }
-  const plan = planFromJson(await readJson(planPath));
+  const value = await readJson(planPath);
+  const plan = within(planPath, () => planFromJson(value));
   const { netName, net, parameters, settings, fold, trainingCases, validationCases } = run;
   return { dataset, plan, netName, net, parameters, settings, fold, trainingCases, validationCases };
 }
@@ -119,7 +119,8 @@ function casesOf(dataset: Dataset, fold: number | null, split: SplitOptions) {
 }
 
 async function readPlanFile(path: string, dataset: Dataset): Promise<Plan> {
-  const plan = planFromJson(await readJson(path));
+  const value = await readJson(path);
+  const plan = within(path, () => planFromJson(value));
   const values = (labels: { value: number }[]): string => labels.map(({ value }) => value).join(", ");
   if (plan.channels.length !== dataset.channels.length || values(plan.labels) !== values(dataset.labels)) {
     fail(
@@ -132,17 +133,11 @@ async function readPlanFile(path: string, dataset: Dataset): Promise<Plan> {
 
 async function netOf(options: SetupOptions, plan: Plan): Promise<{ netName: string; net: NetSpec }> {
   const netName = options.net ?? defaultNet;
-  let text = netName;
-  if (netName.endsWith(".json")) {
-    text = await readFile(netName, "utf8").catch((error) => {
-      throw explainFileError(error, netName) ?? error;
-    });
-  }
   const levels = plan.pools.length + 1;
   if (options.levels !== undefined && options.levels !== levels) {
     fail(`Expected --levels to be ${levels} as in the plan, but got ${options.levels}; leave out --levels or --plan.`);
   }
-  const net = parseNet(text, {
+  const net = await readNet(netName, {
     levels,
     convs: options.convs ?? 2,
     inputChannels: plan.channels.length,
@@ -158,6 +153,23 @@ async function netOf(options: SetupOptions, plan: Plan): Promise<{ netName: stri
     );
   }
   return { netName, net };
+}
+
+/** The net of a name, or of the widths in a .json file. */
+async function readNet(name: string, options: MakeOptions): Promise<NetSpec> {
+  if (!name.endsWith(".json")) return parseNet(name, options);
+  const text = JSON.stringify(await readJson(name));
+  if (!text.startsWith("{")) fail(`Expected a JSON object of widths in ${name}, but it holds ${text.slice(0, 40)}.`);
+  return within(name, () => parseNet(text, options));
+}
+
+/** Puts the file's name before what is wrong in it. */
+function within<T>(path: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw error instanceof UserError ? new UserError(`${path}: ${error.message}`) : error;
+  }
 }
 
 /** The program, its compiled code and one case's way through prediction, roughly. */
