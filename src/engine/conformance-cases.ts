@@ -319,6 +319,14 @@ function conformanceNets(): [string, SmallNet][] {
   }
   const generator = random(20);
   for (let i = 0; i < 16; i++) nets.push([`random ${i}`, randomNet(generator)]);
+  // An input is not padded to whole vectors, whatever its plane.
+  nets.push(["5 input channels, plane 8x8", chain([8, 4], { inputChannels: 5, shape: [2, 8, 8], batch: 2 })]);
+  nets.push([
+    "input read by a pool and a skip",
+    unet([2, 4], [[2, 2, 2]], { inputChannels: 3, widths: [[], [4]], decoder: [{ up: 5, convs: [4] }] }),
+  ]);
+  nets.push(["softmax 70", chain([4], { outputChannels: 70, shape: [2, 5, 9] })]);
+  nets.push(["sigmoid 8", chain([4], { outputChannels: 8, output: "sigmoid" })]);
   return nets;
 }
 

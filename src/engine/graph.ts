@@ -11,6 +11,7 @@ export interface GraphTensor {
 export interface UnitTail {
   order: "conv-act-norm" | "conv-norm-act";
   norm: "batch" | "instance" | "none";
+  /** Of the activation below 0, from 0 (ReLU) to 1. */
   slope: number;
   eps: number;
   momentum: number;

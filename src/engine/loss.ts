@@ -39,14 +39,6 @@ export function createSums(classes: number): LossSums {
   return { p: zeros(), g: zeros(), pg: zeros(), crossEntropy: zeros(), focal: zeros(), voxels: 0 };
 }
 
-/** Adds `part` to `total`. Merge slabs in a fixed order for equal bits. */
-export function addSums(total: LossSums, part: LossSums): void {
-  for (const key of ["p", "g", "pg", "crossEntropy", "focal"] as const) {
-    for (let c = 0; c < total.p.length; c++) total[key][c] += part[key][c];
-  }
-  total.voxels += part.voxels;
-}
-
 /**
  * One voxel: its K logits to K probabilities (written to `probabilities`), and its share of the sums. `truth` is a class index
  * (softmax) or a bit mask of regions (sigmoid). Throws a UserError where the truth names a class the net does not have.

@@ -1,10 +1,10 @@
 import { fail } from "../../util/errors.ts";
 import { voxelCount } from "../../volume/volume.ts";
+import { checkBatch, checkShapes, checkTargets } from "../check.ts";
 import type { Graph } from "../graph.ts";
 import { applyAverage, applyRunning, applyUpdate, clipFactor, sumOfSquares, usesSecondMoment } from "../optimiser.ts";
 import type { Backend, Inference, TensorMap, Trainer, TrainSpec } from "../types.ts";
 import { forward, lossAndGradients, type Values } from "./program.ts";
-import { checkShapes } from "./shapes.ts";
 
 /**
  * The plain backend: float64 arithmetic, float32 parameters and optimiser state (so that a stored state resumes exactly).
@@ -60,6 +60,7 @@ function createInference(graph: Graph): Inference {
 
 function createTrainer(graph: Graph, spec: TrainSpec): Trainer {
   checkShapes(graph);
+  checkTargets(graph);
   const { optimiser } = spec;
   const trained = graph.params.filter((p) => p.trained);
   const params = zeros(graph.params);
@@ -69,11 +70,13 @@ function createTrainer(graph: Graph, spec: TrainSpec): Trainer {
   let steps = 0;
 
   const gradients: Trainer["gradients"] = (batch, options = {}) => {
+    checkBatch(graph, batch, options.dropout);
     const result = lossAndGradients(graph, widen(params), batch, spec.loss, options.dropout);
     return { loss: result.loss, gradients: narrow(result.gradients, trained) };
   };
 
   const step: Trainer["step"] = (batch, { learningRate, dropout }) => {
+    checkBatch(graph, batch, dropout);
     const result = lossAndGradients(graph, widen(params), batch, spec.loss, dropout);
     const grads = narrow(result.gradients, trained);
     let squares = 0;

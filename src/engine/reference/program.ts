@@ -1,5 +1,6 @@
 import { fail } from "../../util/errors.ts";
 import { voxelCount } from "../../volume/volume.ts";
+import { checkInput } from "../check.ts";
 import { type ConvNode, type Graph, inputChannelsOf } from "../graph.ts";
 import { accumulateVoxel, createSums, logitGradient, lossFromSums } from "../loss.ts";
 import type { Batch, LossSpec } from "../types.ts";
@@ -138,9 +139,8 @@ function convUnitBackward(
 
 /** Runs the graph on an input [N, C, D, H, W] in float64. */
 export function forward(graph: Graph, params: Values, input: ArrayLike<number>, options: ForwardOptions): Forward {
+  checkInput(graph, input);
   const { batch } = graph;
-  const size = batch * graph.tensors[graph.input].channels * voxelCount(graph.tensors[graph.input].shape);
-  if (input.length !== size) fail(`Expected an input of ${size} values (N C D H W), but got ${input.length}.`);
   const tensors: Float64Array[] = [];
   tensors[graph.input] = Float64Array.from(input);
   const statistics = new Map<string, BatchStatistics>();

@@ -11,6 +11,9 @@ export interface Arena {
 /** 32-bit WebAssembly memory ends at 4 GiB; the last page stays free so that every address fits. */
 const LIMIT = 65535 * 65536;
 
+/** What to do when the memory is too small. */
+export const useLess = "use a smaller patch (--patch; predict --window patch) or batch (--batch)";
+
 export function createArena(): Arena {
   let used = 64;
   return {
@@ -19,7 +22,7 @@ export function createArena(): Arena {
       used += Math.ceil(bytes / 64) * 64;
       if (used > LIMIT) {
         fail(
-          `The net needs more than ${(used / 2 ** 30).toFixed(1)} GiB of memory at this patch and batch size, and the engine can address 4 GiB: use a smaller patch (--patch) or batch (--batch).`,
+          `The net needs more than ${(used / 2 ** 30).toFixed(1)} GiB of memory at this patch and batch size, and the engine can address 4 GiB: ${useLess}.`,
         );
       }
       return address;

@@ -1,7 +1,8 @@
+import { fail } from "../../util/errors.ts";
 import type { Backend } from "../types.ts";
 import { createInference } from "./inference.ts";
 import { askForWideVectors, type ProbeResult, probe } from "./probe.ts";
-import { createTeam } from "./team.ts";
+import { createTeam, processors } from "./team.ts";
 import { type TileChoice, tileChoices } from "./tiles.ts";
 import { createTrainer } from "./trainer.ts";
 
@@ -31,7 +32,10 @@ function probeOnce(): Promise<ProbeResult> {
 
 /** WebAssembly SIMD kernels made for each shape, on worker threads over one shared memory. */
 export async function createWasmBackend(options: WasmBackendOptions = {}): Promise<WasmBackend> {
-  const threads = options.threads ?? globalThis.navigator?.hardwareConcurrency ?? 1;
+  const threads = options.threads ?? processors();
+  if (!Number.isInteger(threads) || threads < 1) {
+    fail(`Expected a whole number of compute threads, 1 or more, but got ${threads}.`);
+  }
   if (options.tiles) askForWideVectors();
   const chosen = options.tiles ? tileChoices[options.tiles] : (await probeOnce()).chosen;
   const tiles = options.winograd === false ? { ...chosen, winogradFrom: Number.POSITIVE_INFINITY } : chosen;

@@ -71,18 +71,48 @@ function invoke(kernel: Kernel, c: Int32Array, i: number, count: number): void {
 const NEXT = 0;
 const ARRIVED = 1;
 const PHASE = 2;
-const FAILED = 3;
-export const SYNC_SLOTS = 4;
+export const FAILED = 3;
+/** Then the first failure's text: its length, and its characters' codes. */
+const TEXT = 4;
+const TEXT_LENGTH = 250;
+export const SYNC_SLOTS = TEXT + 1 + TEXT_LENGTH;
+
+function writeFailure(sync: Int32Array, error: unknown): void {
+  if (Atomics.compareExchange(sync, FAILED, 0, 1) !== 0) return;
+  const text = String(error).slice(0, TEXT_LENGTH);
+  sync[TEXT] = text.length;
+  for (let i = 0; i < text.length; i++) sync[TEXT + 1 + i] = text.charCodeAt(i);
+}
+
+function readFailure(sync: Int32Array): string {
+  return String.fromCharCode(...sync.subarray(TEXT + 1, TEXT + 1 + sync[TEXT]));
+}
 
 /** Looks at the phase this often before sleeping: a few microseconds, so that a waiting thread does not starve the data loader. */
 const SPINS = 2000;
 
+/** False on a browser's main thread, where waiting threads spin. */
+const maySleep = canSleep();
+
+function canSleep(): boolean {
+  if (typeof SharedArrayBuffer === "undefined") return false;
+  try {
+    // Another value than the awaited one: returns at once.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * Runs stages [from, to) together with the other `threads - 1` threads that call this at the same time. Threads take tasks in
- * turn; results cannot depend on who takes which, since tasks of a stage write to different places.
+ * turn; results cannot depend on who takes which, since tasks of a stage write to different places. Throws what a task threw on this
+ * thread, or an Error where one threw on another, but never before all threads are done.
  */
 export function runStages(executor: Executor, sync: Int32Array, threads: number, from: number, to: number): void {
   const { stages } = executor.encoded;
+  let failure: { error: unknown } | undefined;
   for (let stage = from; stage < to; stage++) {
     const first = stages[stage];
     const count = stages[stage + 1] - first;
@@ -92,11 +122,15 @@ export function runStages(executor: Executor, sync: Int32Array, threads: number,
     }
     const phase = Atomics.load(sync, PHASE);
     try {
-      for (let t = Atomics.add(sync, NEXT, 1); t < count; t = Atomics.add(sync, NEXT, 1)) executor.task(first + t);
+      // After a failure the rest is only walked through, as every thread must meet the others at each stage's end.
+      while (Atomics.load(sync, FAILED) === 0) {
+        const t = Atomics.add(sync, NEXT, 1);
+        if (t >= count) break;
+        executor.task(first + t);
+      }
     } catch (error) {
-      // The others must not wait for ever; the caller's thread reports it.
-      Atomics.store(sync, FAILED, 1);
-      console.error(error);
+      writeFailure(sync, error);
+      failure ??= { error };
     }
     if (Atomics.add(sync, ARRIVED, 1) === threads - 1) {
       Atomics.store(sync, ARRIVED, 0);
@@ -105,9 +139,11 @@ export function runStages(executor: Executor, sync: Int32Array, threads: number,
       Atomics.notify(sync, PHASE);
     } else {
       let spins = SPINS;
-      while (Atomics.load(sync, PHASE) === phase) if (--spins <= 0) Atomics.wait(sync, PHASE, phase);
+      while (Atomics.load(sync, PHASE) === phase) if (--spins <= 0 && maySleep) Atomics.wait(sync, PHASE, phase);
     }
   }
-  if (threads > 1 && Atomics.load(sync, FAILED) === 1)
-    throw new Error("A compute thread failed; see the message above.");
+  if (failure) throw failure.error;
+  if (threads > 1 && Atomics.load(sync, FAILED) === 1) {
+    throw new Error(`A compute thread failed: ${readFailure(sync)}`);
+  }
 }

@@ -1,3 +1,4 @@
+import { checkInput, checkShapes } from "../check.ts";
 import type { Graph } from "../graph.ts";
 import type { Inference, TensorMap } from "../types.ts";
 import { createArena } from "./arena.ts";
@@ -10,6 +11,7 @@ import type { Team } from "./team.ts";
 import type { TileChoice } from "./tiles.ts";
 
 export async function createInference(graph: Graph, team: Team, tiles: TileChoice): Promise<Inference> {
+  checkShapes(graph);
   const arena = createArena();
   const builder = createProgramBuilder(tiles, arena);
   const layout = lowerInference(builder, graph, arena);
@@ -25,6 +27,7 @@ export async function createInference(graph: Graph, team: Team, tiles: TileChoic
       program.run(0, layout.prepareStages);
     },
     logits(input) {
+      checkInput(graph, input);
       scatter(f32, layout.input.address, layout.input.layout, graph.batch, input);
       program.run(layout.prepareStages, layout.endStage);
       const { address, floats } = layout.output;

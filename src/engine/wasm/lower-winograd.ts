@@ -15,7 +15,7 @@ import {
 
 type Kernel = readonly [number, number, number];
 
-/** Rows and columns must pair up, and every channel that the kernel walks must exist in memory as whole vectors. */
+/** Rows and columns must pair up, and every channel that the kernel walks must lie in memory in whole vectors. */
 export function winogradFits(b: ProgramBuilder, kernel: Kernel, inputs: Layout[], output: Layout): boolean {
   const [, H, W] = output.shape;
   const from = b.tiles.winogradFrom;
@@ -27,7 +27,7 @@ export function winogradFits(b: ProgramBuilder, kernel: Kernel, inputs: Layout[]
     W >= 8 &&
     H >= 8 &&
     output.padded >= from &&
-    inputs.every((input) => input.padded >= from && walkedChannels(input, 3) === input.padded)
+    inputs.every((x) => x.padded >= from && x.padded % 4 === 0 && walkedChannels(x, 3) === x.padded)
   );
 }
 

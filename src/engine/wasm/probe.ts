@@ -1,3 +1,4 @@
+import { fail } from "../../util/errors.ts";
 import { type ConvKernelSpec, emitConv } from "./conv.ts";
 import { assembleModule, FunctionBuilder } from "./emit.ts";
 import { layoutOf } from "./layout.ts";
@@ -74,6 +75,7 @@ export async function probe(): Promise<ProbeResult> {
     const call = (): void => exports.k0(out + layout.interior, weights, weights, 0, 2, 24, 0);
     rates.push({ name: tiles.name, gflops: await bestRate(call, 2 * 27 * 256 * 2 * 24 * 48) });
   }
+  if (rates.length === 0) fail("lunet's engine needs WebAssembly with SIMD: use a newer browser or Node.");
   const chosen = rates.reduce((best, rate) => (rate.gflops > best.gflops ? rate : best));
   return { chosen: tileChoices[chosen.name], rates, peak: await peakRate(tileChoices[chosen.name]) };
 }

@@ -29,7 +29,6 @@ export interface ProgramBuilder {
   scratch(bytes: number): number;
   stage(tasks: Task[]): void;
   stageCount(): number;
-  kernelCount(): number;
   assemble(pages: number, shared: boolean): Uint8Array<ArrayBuffer>;
   encode(): EncodedStages;
   ops(): Op[];
@@ -72,7 +71,6 @@ export function createProgramBuilder(tiles: TileChoice, arena: Arena): ProgramBu
       if (tasks.length > 0) stages.push(tasks);
     },
     stageCount: () => stages.length,
-    kernelCount: () => functions.length,
     assemble: (pages, shared) => assembleModule(functions, pages, shared),
     encode() {
       const stageStarts: number[] = [];

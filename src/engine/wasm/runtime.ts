@@ -1,4 +1,5 @@
-import type { Arena } from "./arena.ts";
+import { fail } from "../../util/errors.ts";
+import { type Arena, useLess } from "./arena.ts";
 import type { Executor, ProgramImage } from "./executor.ts";
 import type { ProgramBuilder } from "./program.ts";
 import type { Team } from "./team.ts";
@@ -20,7 +21,7 @@ export async function loadProgram(
   team: Team,
 ): Promise<LoadedProgram> {
   const pages = arena.pages();
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: team.shared });
+  const memory = allocate(pages, team.shared);
   const module = await WebAssembly.compile(builder.assemble(pages, team.shared));
   const image: ProgramImage = {
     id: nextId++,
@@ -31,9 +32,26 @@ export async function loadProgram(
     control,
   };
   const executor = await team.load(image);
+  let open = true;
   return {
     executor,
-    run: (from, to) => team.run(image, executor, from, to),
-    close: () => team.unload(image),
+    run(from, to) {
+      if (!open) fail("Expected an open program, but this one was closed: compile the net again.");
+      team.run(image, executor, from, to);
+    },
+    close() {
+      if (open) team.unload(image);
+      open = false;
+    },
   };
+}
+
+function allocate(pages: number, shared: boolean): WebAssembly.Memory {
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const size = `${(pages / 16).toFixed(0)} MiB`;
+    return fail(`The net needs ${size} at this patch and batch size, and the system did not give them: ${useLess}.`);
+  }
 }

@@ -1,4 +1,5 @@
 import { fail } from "../../util/errors.ts";
+import { checkBatch, checkShapes, checkTargets } from "../check.ts";
 import type { Graph } from "../graph.ts";
 import { usesSecondMoment } from "../optimiser.ts";
 import type { Batch, StepOptions, TensorMap, Trainer, TrainSpec } from "../types.ts";
@@ -13,6 +14,8 @@ import type { Team } from "./team.ts";
 import type { TileChoice } from "./tiles.ts";
 
 export async function createTrainer(graph: Graph, spec: TrainSpec, team: Team, tiles: TileChoice): Promise<Trainer> {
+  checkShapes(graph);
+  checkTargets(graph);
   const arena = createArena();
   const builder = createProgramBuilder(tiles, arena);
   const layout = lowerTraining(builder, graph, spec, arena);
@@ -22,25 +25,17 @@ export async function createTrainer(graph: Graph, spec: TrainSpec, team: Team, t
   const { slots } = layout.parameters;
   const trained = slots.filter((slot) => slot.info.trained);
   const classes = graph.tensors[graph.output].channels;
-  const limit = graph.outputKind === "softmax" ? classes : 2 ** classes;
   let stepsDone = 0;
 
   const load = (batch: Batch, dropout: TensorMap | undefined): void => {
+    checkBatch(graph, batch, dropout);
     scatter(f32, layout.input.address, layout.input.layout, graph.batch, batch.input);
-    for (let i = 0; i < batch.target.length; i++) {
-      if (batch.target[i] >= limit) {
-        fail(
-          `Expected target values below ${limit} for ${classes} ${graph.outputKind} outputs, but found ${batch.target[i]}.`,
-        );
-      }
-    }
     u8.set(batch.target, layout.target);
-    for (const [name, { address, padded }] of layout.dropout) {
+    for (const [name, { address, channels, padded }] of layout.dropout) {
       const factors = dropout?.get(name);
       const at = address / 4;
       f32.fill(1, at, at + graph.batch * padded);
       if (!factors) continue;
-      const channels = factors.length / graph.batch;
       for (let n = 0; n < graph.batch; n++) {
         f32.set(factors.subarray(n * channels, (n + 1) * channels), at + n * padded);
       }

@@ -8,14 +8,31 @@ export type WorkerMessage =
 
 const executors = new Map<number, Executor>();
 
-function handle(message: WorkerMessage, reply: (value: unknown) => void): void {
+/** The answer to a load: the program's number, with what went wrong if something did. */
+export interface WorkerReply {
+  id: number;
+  error?: string;
+}
+
+function handle(message: WorkerMessage, reply: (value: WorkerReply) => void): void {
+  if (message.type === "unload") {
+    executors.delete(message.id);
+    return;
+  }
   if (message.type === "load") {
-    executors.set(message.image.id, createExecutor(message.image));
-    reply({ type: "loaded", id: message.image.id });
-  } else if (message.type === "unload") executors.delete(message.id);
-  else {
-    const executor = executors.get(message.id);
-    if (executor) runStages(executor, message.sync, message.threads, message.from, message.to);
+    const { id } = message.image;
+    try {
+      executors.set(id, createExecutor(message.image));
+      reply({ id });
+    } catch (error) {
+      reply({ id, error: String(error) });
+    }
+    return;
+  }
+  try {
+    runStages(executors.get(message.id)!, message.sync, message.threads, message.from, message.to);
+  } catch {
+    // The calling thread throws it too, and there it can be caught.
   }
 }
 
