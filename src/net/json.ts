@@ -17,7 +17,7 @@ const unit = v.strictObject(
   {
     order: v.optional(v.picklist(["conv-act-norm", "conv-norm-act"], '"conv-act-norm" or "conv-norm-act"')),
     norm: v.optional(v.picklist(["batch", "instance", "none"], '"batch", "instance" or "none"')),
-    slope: v.optional(v.message(v.pipe(v.number(), v.minValue(0)), "a number of 0 or more")),
+    slope: v.optional(v.message(v.pipe(v.number(), v.minValue(0), v.maxValue(1)), "a number from 0 to 1")),
     eps: v.optional(v.message(v.pipe(v.number(), v.gtValue(0)), "a number above 0")),
     momentum: v.optional(v.message(v.pipe(v.number(), v.minValue(0), v.maxValue(1)), "a number from 0 to 1")),
   },

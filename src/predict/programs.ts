@@ -37,8 +37,12 @@ export function createPrograms(backend: Backend, maxBytes: number): Programs {
         inference.close();
         kept.delete(other);
       }
-      if (program.model !== model) program.inference.setParameters(model.tensors);
-      program.model = model;
+      if (program.model !== model) {
+        // Should this throw, the program holds parts of two models.
+        program.model = null;
+        program.inference.setParameters(model.tensors);
+        program.model = model;
+      }
       return (input) => program.inference.logits(input);
     },
     close() {
