@@ -101,17 +101,19 @@ export function stepsInTime(
   return low;
 }
 
-/** A plan is kept while it misses the time left by no more than this share. */
-const replanShare = 0.03;
+/** A plan is kept while it ends late, or early, by no more than these shares of the steps left. */
+const lateShare = 0.01;
+const earlyShare = 0.05;
 
 /**
  * Steps that fit the time left when the machine is slower than measured (warm, throttled, busy) or has recovered: null while those
- * planned do well enough. `pace` is seconds a step, checks included, over the last epochs; never more than `most` steps, those
+ * planned do well enough. `pace` is seconds a step, checks included; never more than `most` steps, those
  * left of the first plan. Ending the schedule early beats cutting it off, since its small last rates are worth most.
  */
 export function replan(left: { steps: number; most: number; seconds: number }, pace: number): number | null {
   // With no time left the run stops at its limit and can be resumed: one step more would only look like its end.
   if (!Number.isFinite(left.seconds) || left.seconds <= 0) return null;
   const fits = Math.max(1, Math.min(left.most, Math.floor(left.seconds / pace)));
-  return Math.abs(fits - left.steps) <= replanShare * left.steps ? null : fits;
+  const change = fits / left.steps - 1;
+  return change >= -lateShare && change <= earlyShare ? null : fits;
 }

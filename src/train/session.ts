@@ -1,6 +1,7 @@
 import type { Plan } from "../dataset/types.ts";
 import type { Graph } from "../engine/graph.ts";
 import type { TensorMap, Trainer } from "../engine/types.ts";
+import { quantile } from "../evaluate/bootstrap.ts";
 import { modelToBytes } from "../model/file.ts";
 import type { Model } from "../model/types.ts";
 import { writeFileAtomic } from "../util/files.ts";
@@ -14,8 +15,8 @@ import { type RunFile, type RunPaths, type RunScore, writeRunFile } from "./run-
 import { learningRateAt } from "./schedule.ts";
 import type { Validator } from "./validate.ts";
 
-/** Epochs over which the pace is taken: long enough to hold a check. */
-const paceEpochs = 10;
+/** Epochs over whose paces the median is taken. */
+const paceEpochs = 20;
 
 /** What a prepared run works with. */
 export interface Session {
@@ -77,17 +78,24 @@ export async function runSession(session: Session, start: Checkpoint): Promise<R
     return concluded;
   };
 
-  /** Time at the end of each epoch of this call, to see the pace of the last ones. */
-  const marks: { step: number; at: number }[] = [];
+  /** Seconds a step of each epoch of this call, and of all its checks. */
+  const paces: number[] = [];
+  let checkSeconds = 0;
   /** Plans other steps when those planned would not end in time. */
-  const keepTime = async (epochs: number): Promise<void> => {
+  const keepTime = async (epochs: number, record: EpochRecord): Promise<void> => {
     const now = performance.now();
-    marks.push({ step, at: now });
-    // Not by the first epoch, which compiles, nor by few.
+    const done = step - start.step;
+    paces.push(record.seconds / Math.min(done, epochSteps));
+    checkSeconds += record.validationSeconds;
+    // Not by the first epochs, which compile; by the median, so that one that stalled does not count.
     const span = Math.min(paceEpochs, Math.ceil(epochs / 4));
-    if (marks.length <= span) return;
-    const since = marks[marks.length - 1 - span];
-    const pace = (now - since.at) / 1000 / (step - since.step);
+    if (paces.length <= span) return;
+    const pace =
+      quantile(
+        paces.slice(-span).sort((a, b) => a - b),
+        0.5,
+      ) +
+      checkSeconds / done;
     const most = session.run.steps - step;
     const fits = replan({ steps: steps - step, most, seconds: (deadline - now) / 1000 }, pace);
     if (fits === null) return;
@@ -174,7 +182,7 @@ export async function runSession(session: Session, start: Checkpoint): Promise<R
       paths.chart,
       progressChart(records, classNames(session.plan), `${run.netName} on ${run.data.name}`),
     );
-    if (!outOfTime && step < steps) await keepTime(epochs);
+    if (!outOfTime && step < steps) await keepTime(epochs, record);
   }
 
   const weights = trainer.getAverage();
