@@ -1,4 +1,4 @@
-/** lunet as a library. What takes or gives paths needs Node; the rest runs in browsers too. */
+/** lunet as a library for Node. What neither takes nor gives paths is written without Node, for browsers to come. */
 export { readDataset } from "./dataset/read.ts";
 export type { Dataset, DatasetCase, Plan } from "./dataset/types.ts";
 export { createBackend } from "./engine/backend.ts";

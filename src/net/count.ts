@@ -38,7 +38,7 @@ export interface NetCount {
   receptiveField: Vec3;
 }
 
-/** Trained parameters of `flat(C)` with 1 input channel, K outputs, 2 convolutions a block and n pools (docs: nets). */
+/** Trained parameters of `flat(C)` with 1 input channel, K outputs, 2 convolutions a block and n pools. */
 export function flatParameters(c: number, pools: number, outputs: number): number {
   return c * c * (143 * pools + 27) + c * (13 * pools + 33 + outputs) + outputs;
 }

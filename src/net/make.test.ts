@@ -94,6 +94,7 @@ test.each<[object, string]>([
     'Expected key "pools.1.2" in the net, but it is missing',
   ],
   [{ unit: { norm: "group" } }, 'key "unit.norm" of the net to be "batch", "instance" or "none", but got "group"'],
+  [{ unit: { slope: 1.5 } }, 'key "unit.slope" of the net to be a number from 0 to 1, but got 1.5'],
   [{ widths: 3 }, 'Expected only known keys in the net, but got "widths"'],
   [{ encoder: undefined }, 'Expected key "encoder" in the net, but it is missing'],
 ])("a wrong JSON net names its key: %j", (change, message) => {

@@ -45,6 +45,18 @@ const largest = (scores: Float32Array, classes: number, values: number[]): numbe
   });
 };
 
+test("a model whose parameters fail to load leaves nothing behind for the next", async () => {
+  const good = modelOf(1);
+  const broken = modelOf(2);
+  broken.tensors.delete("head.bias");
+  const predictor = createPredictor([good, broken], { backend });
+  const image = scan([4, 6, 8]);
+  const { labels } = await predictor.segment([image], { models: [0] });
+  await expect(predictor.segment([image], { models: [1] })).rejects.toThrow("head.bias");
+  expect((await predictor.segment([image], { models: [0] })).labels.data).toEqual(labels.data);
+  predictor.close();
+});
+
 test("labels are the net's likeliest classes, as values of the plan, on the scan's grid", async () => {
   const model = modelOf(1);
   const image = scan([4, 6, 8]);
