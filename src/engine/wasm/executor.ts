@@ -1,4 +1,5 @@
-import { type Op, type OpContext, runOp } from "./ops.ts";
+import type { OpContext } from "./control.ts";
+import { type Op, runOp } from "./ops.ts";
 import type { EncodedStages } from "./program.ts";
 
 /** A compiled program as every thread receives it. */

@@ -1,5 +1,5 @@
 import { type LossCoefficients, logitGradient } from "../loss.ts";
-import type { OpContext } from "./ops.ts";
+import type { OpContext } from "./control.ts";
 
 /** A range of rows of the logits tensor, and where its sums go: double [p, g, pg, crossEntropy, focal][K], then voxels. */
 export interface LossSlab {

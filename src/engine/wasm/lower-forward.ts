@@ -1,10 +1,11 @@
 import type { Graph, UnitTail } from "../graph.ts";
 import type { Arena } from "./arena.ts";
+import { CONTROL } from "./control.ts";
 import { statsBytes } from "./conv.ts";
 import { emitAffine } from "./elementwise.ts";
 import { type Layout, layoutOf } from "./layout.ts";
 import { type ConvCall, convSlabCount, convTasks, type Placed } from "./lower-conv.ts";
-import { CONTROL, type NormPlan } from "./ops.ts";
+import type { NormPlan } from "./norm-steps.ts";
 import { haloDepth } from "./packing.ts";
 import type { ParameterSlot } from "./parameters.ts";
 import { emitMaxPool } from "./pool.ts";

@@ -3,7 +3,7 @@ import { convTasks, type Placed, upconvTasks } from "./lower-conv.ts";
 import { maxPoolTasks, stageUnit } from "./lower-forward.ts";
 import type { TrainingContext } from "./lower-training.ts";
 import type { PreparedWeights } from "./lower-training-weights.ts";
-import type { NormPlan } from "./ops.ts";
+import type { NormPlan } from "./norm-steps.ts";
 
 /** What a convolution with a tail keeps for the backward pass. */
 export interface KeptUnit {
