@@ -68,18 +68,19 @@ describe("budget", () => {
   });
 });
 
-describe("a slower machine", () => {
-  it("keeps a plan that nearly fits, cuts one that does not, and never plans more than at first", () => {
-    const left = { steps: 100, most: 100 };
-    expect(replan({ ...left, seconds: 10 }, 0.1)).toBeNull();
-    expect(replan({ steps: 1000, most: 1000, seconds: 99.5 }, 0.1)).toBeNull();
-    expect(replan({ ...left, seconds: 9.8 }, 0.1)).toBe(98);
-    expect(replan({ steps: 50, most: 80, seconds: 5.2 }, 0.1)).toBeNull();
-    expect(replan({ ...left, seconds: 5 }, 0.1)).toBe(50);
-    expect(replan({ ...left, seconds: 0.05 }, 0.1)).toBe(1);
-    expect(replan({ ...left, seconds: -1 }, 0.1)).toBeNull();
-    expect(replan({ ...left, seconds: 1000 }, 0.1)).toBeNull();
-    expect(replan({ steps: 50, most: 80, seconds: 1000 }, 0.1)).toBe(80);
-    expect(replan({ ...left, seconds: Number.POSITIVE_INFINITY }, 1000)).toBeNull();
+describe("another pace than measured", () => {
+  it("keeps a plan that nearly fits, and else plans what fits", () => {
+    const plan = (steps: number, seconds: number, total = steps) => replan({ steps, seconds }, 0.1, total);
+    expect(plan(1000, 100)).toBeNull();
+    expect(plan(1000, 99.5)).toBeNull();
+    expect(plan(1000, 104.5)).toBeNull();
+    expect(plan(1000, 98.05)).toBe(980);
+    expect(plan(1000, 50.05)).toBe(500);
+    expect(plan(1000, 200.05)).toBe(2000);
+    // At the end of a run little time left over is no reason to go on.
+    expect(plan(10, 2.05, 1000)).toBeNull();
+    expect(plan(1000, 0.05)).toBe(1);
+    expect(plan(1000, 0)).toBeNull();
+    expect(plan(1000, Number.POSITIVE_INFINITY)).toBeNull();
   });
 });

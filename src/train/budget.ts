@@ -101,19 +101,20 @@ export function stepsInTime(
   return low;
 }
 
-/** A plan is kept while it ends late, or early, by no more than these shares of the steps left. */
+/** A plan is kept while it ends late by no more than this share of the steps left, or early by this share of all steps. */
 const lateShare = 0.01;
 const earlyShare = 0.05;
 
 /**
- * Steps that fit the time left when the machine is slower than measured (warm, throttled, busy) or has recovered: null while those
- * planned do well enough. `pace` is seconds a step, checks included; never more than `most` steps, those
- * left of the first plan. Ending the schedule early beats cutting it off, since its small last rates are worth most.
+ * Steps that fit the time left when the machine turned out slower than measured (warm, throttled, busy) or faster (busy while it was
+ * measured): null while those planned do well enough. `pace` is seconds a step, checks included; `total` the
+ * steps planned in all. Ending the schedule in
+ * time beats cutting it off, since its small last rates are worth most.
  */
-export function replan(left: { steps: number; most: number; seconds: number }, pace: number): number | null {
+export function replan(left: { steps: number; seconds: number }, pace: number, total: number): number | null {
   // With no time left the run stops at its limit and can be resumed: one step more would only look like its end.
   if (!Number.isFinite(left.seconds) || left.seconds <= 0) return null;
-  const fits = Math.max(1, Math.min(left.most, Math.floor(left.seconds / pace)));
-  const change = fits / left.steps - 1;
-  return change >= -lateShare && change <= earlyShare ? null : fits;
+  const fits = Math.max(1, Math.floor(left.seconds / pace));
+  const more = fits - left.steps;
+  return more >= -lateShare * left.steps && more <= earlyShare * total ? null : fits;
 }

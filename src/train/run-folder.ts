@@ -39,7 +39,7 @@ export interface RunFile {
   engine: "wasm" | "reference";
   settings: TrainSettings;
   budget: Budget;
-  /** Fixed at the start; fewer when a run in minutes meets a slower machine than it measured. */
+  /** Fixed at the start; changed when a run in minutes meets another pace than it measured. */
   steps: number;
   /** Those changes: after how many steps, and the number planned from then on. A run with some is not repeated by --steps. */
   replans?: { step: number; steps: number }[];

@@ -96,8 +96,7 @@ export async function runSession(session: Session, start: Checkpoint): Promise<R
         0.5,
       ) +
       checkSeconds / done;
-    const most = session.run.steps - step;
-    const fits = replan({ steps: steps - step, most, seconds: (deadline - now) / 1000 }, pace);
+    const fits = replan({ steps: steps - step, seconds: (deadline - now) / 1000 }, pace, steps);
     if (fits === null) return;
     steps = step + fits;
     run = { ...run, steps, replans: [...(run.replans ?? []), { step, steps }] };
