@@ -145,7 +145,7 @@ it("a label value that is not in dataset.json", async () => {
   const data = mask(1);
   data[300] = 7;
   await write("labelsTr/b.nii.gz", data);
-  await listed("b: expected label values 0, 1 as in the data set's description, found 7 (1 voxels)");
+  await listed("b: expected label values 0, 1 as in the data set's description, found 7 (1 voxel)");
   await refused(
     "Expected label values 0, 1 in case b, but found 7; add it to the labels of dataset.json or mend the file.",
   );

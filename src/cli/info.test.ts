@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
@@ -39,6 +39,17 @@ test("a net by name: both counts, work, a row per layer", async () => {
       .split("\n")
       .filter((l) => /^(encoder|bottleneck|decoder|head)/.test(l)).length,
   ).toBe(27);
+});
+
+test("a net from a file of widths has the file's levels", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "lunet-info-"));
+  const path = join(folder, "net.json");
+  const decoder = [4, 6].map((width) => ({ up: width, convs: [width] }));
+  await writeFile(path, JSON.stringify({ encoder: [[4], [6]], bottleneck: [3], decoder }));
+  const { code, text } = await info(path, "--patch", "8x8x8");
+  expect(code).toBe(0);
+  expect(text).toMatch(/bottleneck\.0 +conv 3x3x3 +6 +3 +2x2x2 +/);
+  await rm(folder, { recursive: true });
 });
 
 test("a flat patch makes a 2D net", async () => {

@@ -5,10 +5,11 @@ import type { Model } from "../model/types.ts";
 import { countNet, type NetCount } from "../net/count.ts";
 import { parseNet } from "../net/make.ts";
 import type { NetSpec } from "../net/spec.ts";
+import { readBytes } from "../util/files.ts";
 import type { Vec3 } from "../volume/volume.ts";
 
 interface InfoOptions {
-  levels: number;
+  levels?: number;
   convs: number;
   channels: number;
   classes: number;
@@ -33,8 +34,12 @@ export function parseShape(text: string): Vec3 {
 
 export const infoCommand = new Command("info")
   .description("Show the layers of a net or of a trained model: parameters, work, memory, receptive field.")
-  .argument("<net-or-model>", "a net such as lean:8 or unet:4, a model file, or a run folder")
-  .addOption(new Option("--levels <n>", "resolution levels, bottleneck counted").default(5).argParser(parseCount))
+  .argument("<net-or-model>", "a net such as lean:8 or unet:4, a .json file of widths, a model file, or a run folder")
+  .addOption(
+    new Option("--levels <n>", "resolution levels, bottleneck counted (default: 5, or the file's)").argParser(
+      parseCount,
+    ),
+  )
   .addOption(new Option("--convs <n>", "convolutions a block").default(2).argParser(parseCount))
   .addOption(new Option("--channels <n>", "channels of the input").default(1).argParser(parseCount))
   .addOption(new Option("--classes <n>", "classes of the output, background counted").default(2).argParser(parseCount))
@@ -49,7 +54,7 @@ export const infoCommand = new Command("info")
   .action(async (what: string, options: InfoOptions) => {
     const model = isPath(what) ? await loadModel(what) : undefined;
     const patch = options.patch ?? model?.plan.patch ?? [64, 64, 64];
-    const net = model?.net ?? namedNet(what, options, patch);
+    const net = model?.net ?? namedNet(await netText(what), options, patch);
     const count = countNet(net, { batch: options.batch, shape: patch });
     const text = options.json
       ? JSON.stringify({ net, batch: options.batch, patch, ...count, provenance: model?.provenance }, null, 2)
@@ -57,8 +62,14 @@ export const infoCommand = new Command("info")
     process.stdout.write(`${text}\n`);
   });
 
+/** A model file or a run folder, rather than a net. */
 function isPath(what: string): boolean {
-  return what.endsWith(".safetensors") || existsSync(what);
+  return what.endsWith(".safetensors") || (existsSync(what) && !what.endsWith(".json"));
+}
+
+/** A net's name as it is, a .json file's content. */
+async function netText(what: string): Promise<string> {
+  return what.endsWith(".json") ? new TextDecoder().decode(await readBytes(what)) : what;
 }
 
 function namedNet(name: string, options: InfoOptions, patch: Vec3): NetSpec {

@@ -193,7 +193,7 @@ function checkLabel(
   const known = new Set(labels.map(({ value }) => value));
   const unknown = [...counts].filter(([value]) => !known.has(value));
   if (unknown.length > 0) {
-    const list = unknown.slice(0, 5).map(([value, n]) => `${value} (${n} voxels)`);
+    const list = unknown.slice(0, 5).map(([value, n]) => `${value} (${n} ${n === 1 ? "voxel" : "voxels"})`);
     problem(
       `label values ${[...known].join(", ")} as in the data set's description`,
       `${list.join(", ")}${unknown.length > 5 ? ` and ${unknown.length - 5} more` : ""}`,

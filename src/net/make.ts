@@ -4,8 +4,8 @@ import { netFromJson } from "./json.ts";
 import { defaultUnit, type NetSpec, type UnitSpec } from "./spec.ts";
 
 export interface MakeOptions {
-  /** Resolution levels: pools + 1, bottleneck counted (2 .. 6). */
-  levels: number;
+  /** Resolution levels: pools + 1, bottleneck counted (2 .. 6). Default 5, or as many as a JSON net's encoder asks for. */
+  levels?: number;
   /** Convolutions a block (1 .. 3). */
   convs: number;
   inputChannels: number;
@@ -41,7 +41,11 @@ const families = { lean: flat, flat, unet: doubling, doubling };
  */
 export function parseNet(name: string, options: MakeOptions): NetSpec {
   const text = name.trim();
-  if (text.startsWith("{")) return netFromJson(parseJson(text), frame(options));
+  if (text.startsWith("{")) {
+    const value = parseJson(text) as { encoder?: unknown } | null;
+    const own = Array.isArray(value?.encoder) ? value.encoder.length + 1 : undefined;
+    return netFromJson(value, frame({ ...options, levels: options.levels ?? own }));
+  }
   const [, family, width] = /^([^:]*)(?::(.*))?$/s.exec(text) ?? [];
   const make = Object.hasOwn(families, family) ? families[family as keyof typeof families] : undefined;
   if (!make) {
@@ -71,7 +75,7 @@ function fromWidths(first: number, widthOf: (level: number) => number, options: 
 
 /** All of a net but its widths. */
 function frame(options: MakeOptions): Omit<NetSpec, "encoder" | "bottleneck" | "decoder"> {
-  const { levels, inputChannels, outputChannels, output = "softmax", dimensions = 3 } = options;
+  const { levels = 5, inputChannels, outputChannels, output = "softmax", dimensions = 3 } = options;
   checkInteger("levels", levels, 2, 6);
   checkInteger("inputChannels", inputChannels, 1, 1024);
   checkInteger("outputChannels", outputChannels, 1, 1024);
