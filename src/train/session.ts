@@ -17,6 +17,8 @@ import type { Validator } from "./validate.ts";
 
 /** Epochs over whose paces the median is taken. */
 const paceEpochs = 20;
+/** Changes of the plan smaller than this are not worth a line. */
+const tellShare = 0.05;
 
 /** What a prepared run works with. */
 export interface Session {
@@ -80,6 +82,7 @@ export async function runSession(session: Session, start: Checkpoint): Promise<R
 
   /** Seconds a step of each epoch of this call, and of all its checks. */
   const paces: number[] = [];
+  let told = steps;
   let checkSeconds = 0;
   /** Plans other steps when those planned would not end in time. */
   const keepTime = async (epochs: number, record: EpochRecord): Promise<void> => {
@@ -101,6 +104,8 @@ export async function runSession(session: Session, start: Checkpoint): Promise<R
     steps = step + fits;
     run = { ...run, steps, replans: [...(run.replans ?? []), { step, steps }] };
     await writeRunFile(paths.run, run);
+    if (Math.abs(steps / told - 1) < tellShare) return;
+    told = steps;
     progress.say(`${(1000 * pace).toFixed(0)} ms a step: now ${steps} steps, to end in time`);
   };
 
