@@ -62,7 +62,7 @@ test("every kind of problem is found, with case, expected and found, and none hi
   const lines = problems.map((p) => `${p.case}: expected ${p.expected}, found ${p.found}`);
   const expected = [
     /^b_nan: expected finite voxels in channel MRI, found 2 of 6 are NaN or infinite/,
-    /^c_value: expected label values 0, 1, 2 .*found 4 \(2 voxels\), 0.5 \(1 voxels\)/,
+    /^c_value: expected label values 0, 1, 2 .*found 4 \(2 voxels\), 0.5 \(1 voxel\)/,
     /^d_shape: expected the label with the image's shape 1 x 2 x 3 .*found 1 x 2 x 4/,
     /^e_shift: expected the label on the image's grid \(corners within 5 % of a voxel, 0.050 mm\), found a corner 0.0600 mm/,
     /^g_twin: .*the same voxels as case a_good/,
