@@ -38,5 +38,7 @@ describe("log.jsonl", () => {
     const svg = progressChart([record(1), record(2, [0.8]), record(3, [0.9])], ["head", "tail"], "run");
     expect(svg).toContain("validation head");
     expect(svg).not.toContain("validation tail");
+    // Loss above, Dice below it.
+    expect(svg.match(/<svg [^>]*y="(\d+)"/g)?.map((tag) => /y="(\d+)"/.exec(tag)?.[1])).toEqual(["0", "320"]);
   });
 });

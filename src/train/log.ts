@@ -1,5 +1,5 @@
 import { appendFile, readFile } from "node:fs/promises";
-import { lineChart } from "../util/chart.ts";
+import { stackCharts } from "../util/chart.ts";
 import { explainFileError, writeFileAtomic } from "../util/files.ts";
 
 /** One line of log.jsonl. Dice values lie in [0, 1]. */
@@ -68,17 +68,23 @@ export function progressChart(records: readonly EpochRecord[], classNames: reado
     });
   const foreground = (dice: number[]): number =>
     dice.slice(1).reduce((sum, d) => sum + d, 0) / Math.max(1, dice.length - 1);
-  return lineChart({
-    title,
-    xLabel: "step",
-    yLabel: "loss, Dice",
-    series: [
-      { name: "loss", points: points((r) => r.loss) },
-      { name: "training Dice (soft)", points: points((r) => foreground(r.trainDice)) },
-      ...classNames.map((name, i) => ({
-        name: `validation ${name}`,
-        points: points((r) => r.validationDice?.[i] ?? null),
-      })),
-    ].filter((series) => series.points.length > 0),
-  });
+  const dice = [
+    { name: "training Dice (soft)", points: points((r) => foreground(r.trainDice)) },
+    ...classNames.map((name, i) => ({
+      name: `validation ${name}`,
+      points: points((r) => r.validationDice?.[i] ?? null),
+    })),
+  ].filter((series) => series.points.length > 0);
+  // Early values would squeeze what matters: the axis starts a little below where the last three quarters of the curves do.
+  const late = dice.flatMap((series) => series.points.slice(Math.floor(series.points.length / 4)).map(([, y]) => y));
+  const low = Math.max(0, Math.floor(10 * Math.min(0.9, ...late)) / 10);
+  return stackCharts([
+    {
+      title: `${title}: loss`,
+      xLabel: "step",
+      yLabel: "loss",
+      series: [{ name: "loss", points: points((r) => r.loss) }],
+    },
+    { title: "Dice", xLabel: "step", yLabel: "Dice", yRange: [low, 1], series: dice },
+  ]);
 }

@@ -181,3 +181,16 @@ function style(seriesCount: number): string {
     `${colours(darkColours)}}`,
   ].join("");
 }
+
+/** Charts of equal width under each other, as one SVG file. */
+export function stackCharts(charts: readonly LineChart[]): string {
+  const width = Math.max(...charts.map((chart) => chart.width ?? 640));
+  let y = 0;
+  const parts = charts.map((chart) => {
+    const part = lineChart(chart).replace("<svg ", `<svg y="${y}" `);
+    y += chart.height ?? 320;
+    return part;
+  });
+  const size = `viewBox="0 0 ${width} ${y}" width="${width}" height="${y}"`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${size}>\n${parts.join("\n")}\n</svg>\n`;
+}
