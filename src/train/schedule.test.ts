@@ -35,7 +35,8 @@ describe("learning rate schedules", () => {
           for (let k = warm + 1; k < total; k++) expect(rates[k]).toBeLessThanOrEqual(rates[k - 1]);
         },
       ),
-      { numRuns: 50 },
+      // 57 warm-up steps: 0.01 * 57 / 57 rounds to more than 0.01.
+      { numRuns: 50, examples: [["constant", 114, 0.4956140350877193]] },
     );
   });
 

@@ -20,7 +20,8 @@ const polyPower = 0.9;
  */
 export function learningRateAt(spec: ScheduleSpec, step: number, totalSteps: number): number {
   const warm = Math.round(spec.warmup * totalSteps);
-  if (step < warm) return (spec.learningRate * (step + 1)) / warm;
+  // In this order the last step of the warm-up gives the full rate to the bit, never one rounding above it.
+  if (step < warm) return spec.learningRate * ((step + 1) / warm);
   if (spec.kind === "constant") return spec.learningRate;
   const t = Math.min(1, (step - warm) / Math.max(1, totalSteps - warm));
   if (spec.kind === "poly") return spec.learningRate * (1 - t) ** polyPower;
