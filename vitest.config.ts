@@ -7,6 +7,7 @@ export default defineConfig({
     include: ["src/**/*.test.ts", "test/**/*.test.ts", "bench/**/*.test.ts"],
     // A process a file: the engine's worker threads and V8 flags must not leak from one test file into the next.
     pool: "forks",
+    setupFiles: ["test/setup.ts"],
     testTimeout: 30_000,
     hookTimeout: 30_000,
     teardownTimeout: 10_000,
