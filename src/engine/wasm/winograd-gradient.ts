@@ -1,6 +1,6 @@
 import type { FunctionBuilder, Local } from "./emit.ts";
 import { divisorUpTo, evenParts, type TileChoice, tileRows } from "./tiles.ts";
-import { channelsOf, emitInputTransform, rotateRing, stripBytes, type WinogradSource } from "./winograd.ts";
+import { channelsOf, planeEmitter, rotateRing, stripBytes, type WinogradSource } from "./winograd.ts";
 
 /**
  * The weight gradient of F(2x2, 3x3): dU += sum over tiles of (B' d B) x (A dy A'), a matrix product of [channels x tiles] and [tiles x
@@ -44,15 +44,7 @@ export function emitWinogradGradient(f: FunctionBuilder, spec: WinogradGradientS
   const [to, x, dy, xPosition, dyPosition, position] = [f.int(), f.int(), f.int(), f.int(), f.int(), f.int()];
   const [blockCount, positionCount, partCount, tileCount] = [f.int(), f.int(), f.int(), f.int()];
 
-  const inputPlane = (slot: Local): void => {
-    let offset = 0;
-    spec.sources.forEach((walk, s) => {
-      const { tilesW, tileRows: rows } = spec;
-      emitInputTransform(f, { ...walk, tilesW, tileRows: rows, offset, channels }, source[s], slot, loops, temporaries);
-      f.advance(source[s], walk.planeBytes);
-      offset += walk.vectors * 16;
-    });
-  };
+  const inputPlane = planeEmitter(f, spec, source, loops, temporaries);
 
   const products = (): void => {
     f.copy(DU, to).copy(gradAt, dyPosition);

@@ -70,14 +70,7 @@ export function emitWinograd(f: FunctionBuilder, spec: WinogradSpec, tiles: Tile
   const loops = { rows: f.int(), tiles: f.int(), vectors: f.int() };
   const temporaries = f.vectors(20);
 
-  const inputPlane = (to: Local): void => {
-    let offset = 0;
-    spec.sources.forEach((walk, s) => {
-      emitInputTransform(f, { ...walk, ...tilesOf(spec), offset, channels }, source[s], to, loops, temporaries);
-      f.advance(source[s], walk.planeBytes);
-      offset += walk.vectors * 16;
-    });
-  };
+  const inputPlane = planeEmitter(f, spec, source, loops, temporaries);
   const multiply = productEmitter(f, { T, V, kd, channels, planeBytes: ringBytes / POSITIONS }, tiles);
   const [blockCount, w, op, bp, sp] = [f.int(), f.int(), f.int(), f.int(), f.int()];
 
@@ -116,10 +109,25 @@ export function rotateRing(f: FunctionBuilder, ring: Local[], held: Local): void
   if (ring.length === 3) f.copy(ring[0], held).copy(ring[1], ring[0]).copy(ring[2], ring[1]).copy(held, ring[2]);
 }
 
-const tilesOf = (spec: Pick<WinogradSpec, "tilesW" | "tileRows">): { tilesW: number; tileRows: number } => ({
-  tilesW: spec.tilesW,
-  tileRows: spec.tileRows,
-});
+/** Returns the emitter of a strip's next transformed plane, all sources' channels behind each other, into the ring's slot `to`. */
+export function planeEmitter(
+  f: FunctionBuilder,
+  spec: Pick<WinogradSpec, "tilesW" | "tileRows" | "sources">,
+  source: Local[],
+  loops: TransformLoops,
+  temporaries: Local[],
+): (to: Local) => void {
+  const { tilesW, tileRows } = spec;
+  const channels = channelsOf(spec.sources);
+  return (to) => {
+    let offset = 0;
+    spec.sources.forEach((walk, s) => {
+      emitInputTransform(f, { ...walk, tilesW, tileRows, offset, channels }, source[s], to, loops, temporaries);
+      f.advance(source[s], walk.planeBytes);
+      offset += walk.vectors * 16;
+    });
+  };
+}
 
 /** Rows of B': each is first + sign * second of the four inputs. */
 const INPUT_ROWS = [
@@ -137,7 +145,7 @@ export interface TransformLoops {
 }
 
 /** B' d B of one plane of a strip, vector by vector of channels, into [16][tile][channels]. */
-export function emitInputTransform(
+function emitInputTransform(
   f: FunctionBuilder,
   walk: {
     vectors: number;
