@@ -24,7 +24,7 @@ import { reorient } from "../volume/orientation.ts";
 import type { Volume } from "../volume/volume.ts";
 import { type DemoPicture, demoPage, predictionColour, truthColour } from "./demo-page.ts";
 import { fullestSlice, slicePicture } from "./demo-picture.ts";
-import { parseCount } from "./info.ts";
+import { parseCount } from "./options.ts";
 
 export interface DemoOptions {
   /** Folder that gets the page, the run and the predictions (and the made-up scans). */

@@ -4,7 +4,7 @@ import { loadModel } from "../model/files.ts";
 import { toOnnx } from "../model/onnx.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import type { Vec3 } from "../volume/volume.ts";
-import { parseCount, parseShape } from "./info.ts";
+import { parseCount, parseShape } from "./options.ts";
 
 interface ExportOptions {
   onnx: string;

@@ -5,6 +5,7 @@ import { readDataset } from "../dataset/read.ts";
 import type { Plan } from "../dataset/types.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import type { Vec3 } from "../volume/volume.ts";
+import { parseCount } from "./options.ts";
 
 /** "40,56,40" or "40x56x40" as D, H, W. */
 export function parseVec3(text: string): Vec3 {
@@ -13,12 +14,6 @@ export function parseVec3(text: string): Vec3 {
     throw new InvalidArgumentError("Expected three positive numbers for D, H, W, such as 40,56,40.");
   }
   return numbers as Vec3;
-}
-
-export function parseCount(text: string): number {
-  const n = Number(text);
-  if (!Number.isInteger(n) || n < 1) throw new InvalidArgumentError("Expected a whole number of 1 or more.");
-  return n;
 }
 
 /** "none", or axis letters such as "W" or "D,H,W", as axis numbers. */

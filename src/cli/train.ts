@@ -8,7 +8,8 @@ import { classNames } from "../train/session.ts";
 import { defaultNet } from "../train/setup.ts";
 import { type TrainResult, trainNet } from "../train/train.ts";
 import { readJson } from "../util/files.ts";
-import { parseCount, parseMirror } from "./plan.ts";
+import { parseCount } from "./options.ts";
+import { parseMirror } from "./plan.ts";
 
 interface TrainCommandOptions {
   images?: string;
