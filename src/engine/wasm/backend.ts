@@ -1,7 +1,9 @@
 import { fail } from "../../util/errors.ts";
-import type { Backend } from "../types.ts";
+import type { Graph } from "../graph.ts";
+import type { Backend, Inference, Trainer, TrainSpec } from "../types.ts";
 import { createInference } from "./inference.ts";
 import { askForWideVectors, type ProbeResult, probe } from "./probe.ts";
+import type { Staged } from "./runtime.ts";
 import { createTeam, processors } from "./team.ts";
 import { type TileChoice, tileChoices } from "./tiles.ts";
 import { createTrainer } from "./trainer.ts";
@@ -20,6 +22,8 @@ export interface WasmBackend extends Backend {
   readonly tiles: TileChoice;
   /** One thread's rates as probed on this machine. */
   probe(): Promise<ProbeResult>;
+  inference(graph: Graph): Promise<Inference & Staged>;
+  trainer(graph: Graph, spec: TrainSpec): Promise<Trainer & Staged>;
 }
 
 let probed: Promise<ProbeResult> | undefined;

@@ -16,6 +16,8 @@ export interface ProgramImage {
 export interface Executor {
   encoded: EncodedStages;
   context: OpContext;
+  /** ms of each stage, added up over all runs, where somebody wants to know. */
+  times?: Float64Array;
   task(index: number): void;
 }
 
@@ -112,39 +114,53 @@ function canSleep(): boolean {
  * thread, or an Error where one threw on another, but never before all threads are done.
  */
 export function runStages(executor: Executor, sync: Int32Array, threads: number, from: number, to: number): void {
-  const { stages } = executor.encoded;
-  let failure: { error: unknown } | undefined;
+  const { encoded, times } = executor;
+  let failure: { error: unknown } | null = null;
   for (let stage = from; stage < to; stage++) {
-    const first = stages[stage];
-    const count = stages[stage + 1] - first;
-    if (threads === 1) {
-      for (let t = 0; t < count; t++) executor.task(first + t);
-      continue;
+    const start = times ? performance.now() : 0;
+    const [first, end] = [encoded.stages[stage], encoded.stages[stage + 1]];
+    if (threads === 1) for (let t = first; t < end; t++) executor.task(t);
+    else {
+      const failed = shareStage(executor, sync, threads, first, end);
+      failure ??= failed;
     }
-    const phase = Atomics.load(sync, PHASE);
-    try {
-      // After a failure the rest is only walked through, as every thread must meet the others at each stage's end.
-      while (Atomics.load(sync, FAILED) === 0) {
-        const t = Atomics.add(sync, NEXT, 1);
-        if (t >= count) break;
-        executor.task(first + t);
-      }
-    } catch (error) {
-      writeFailure(sync, error);
-      failure ??= { error };
-    }
-    if (Atomics.add(sync, ARRIVED, 1) === threads - 1) {
-      Atomics.store(sync, ARRIVED, 0);
-      Atomics.store(sync, NEXT, 0);
-      Atomics.add(sync, PHASE, 1);
-      Atomics.notify(sync, PHASE);
-    } else {
-      let spins = SPINS;
-      while (Atomics.load(sync, PHASE) === phase) if (--spins <= 0 && maySleep) Atomics.wait(sync, PHASE, phase);
-    }
+    if (times) times[stage] += performance.now() - start;
   }
   if (failure) throw failure.error;
   if (threads > 1 && Atomics.load(sync, FAILED) === 1) {
     throw new Error(`A compute thread failed: ${readFailure(sync)}`);
   }
+}
+
+/** Takes tasks from [first, end) until there are none, then waits for the other threads. Gives what a task threw here. */
+function shareStage(
+  executor: Executor,
+  sync: Int32Array,
+  threads: number,
+  first: number,
+  end: number,
+): { error: unknown } | null {
+  let failure: { error: unknown } | null = null;
+  const phase = Atomics.load(sync, PHASE);
+  try {
+    // After a failure the rest is only walked through, as every thread must meet the others at each stage's end.
+    while (Atomics.load(sync, FAILED) === 0) {
+      const t = first + Atomics.add(sync, NEXT, 1);
+      if (t >= end) break;
+      executor.task(t);
+    }
+  } catch (error) {
+    writeFailure(sync, error);
+    failure = { error };
+  }
+  if (Atomics.add(sync, ARRIVED, 1) === threads - 1) {
+    Atomics.store(sync, ARRIVED, 0);
+    Atomics.store(sync, NEXT, 0);
+    Atomics.add(sync, PHASE, 1);
+    Atomics.notify(sync, PHASE);
+  } else {
+    let spins = SPINS;
+    while (Atomics.load(sync, PHASE) === phase) if (--spins <= 0 && maySleep) Atomics.wait(sync, PHASE, phase);
+  }
+  return failure;
 }

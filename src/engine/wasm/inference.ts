@@ -6,11 +6,11 @@ import { scatter } from "./layout.ts";
 import { type InferenceLayout, lowerInference } from "./lower-inference.ts";
 import { writeParameters } from "./parameters.ts";
 import { createProgramBuilder } from "./program.ts";
-import { loadProgram } from "./runtime.ts";
+import { loadProgram, type Staged } from "./runtime.ts";
 import type { Team } from "./team.ts";
 import type { TileChoice } from "./tiles.ts";
 
-export async function createInference(graph: Graph, team: Team, tiles: TileChoice): Promise<Inference> {
+export async function createInference(graph: Graph, team: Team, tiles: TileChoice): Promise<Inference & Staged> {
   checkShapes(graph);
   const arena = createArena();
   const builder = createProgramBuilder(tiles, arena);
@@ -19,6 +19,7 @@ export async function createInference(graph: Graph, team: Team, tiles: TileChoic
   const { f32 } = program.executor.context;
   for (const { address, floats } of layout.ones) f32.fill(1, address / 4, address / 4 + floats);
   return {
+    ...program.staged,
     graph,
     bytes: arena.bytes(),
     setParameters(values) {

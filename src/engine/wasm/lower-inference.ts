@@ -95,6 +95,7 @@ export function lowerInference(b: ProgramBuilder, graph: Graph, arena: Arena): I
   };
 
   graph.nodes.forEach((node, i) => {
+    b.label("forward", node.name);
     if (node.kind === "conv") conv(node);
     else if (node.kind === "upconv") upconv(node);
     else {
@@ -107,6 +108,7 @@ export function lowerInference(b: ProgramBuilder, graph: Graph, arena: Arena): I
       pool.give(layoutKey(tensor.layout), tensor.address);
     }
   });
+  b.label("output");
   const output = lowerGather(b, at(graph.output), batch, arena);
   return {
     parameters,
@@ -132,6 +134,7 @@ function stageWeights(
   arena: Arena,
 ): Map<ConvNode, number> {
   const transformed = new Map<ConvNode, number>();
+  b.label("weights");
   const stage: Task[] = [];
   for (const node of graph.nodes) {
     if (node.kind !== "conv") continue;

@@ -72,6 +72,7 @@ export function stageBackward(t: TrainingContext, weights: PreparedWeights, unit
     },
   };
   for (const node of graph.nodes.toReversed()) {
+    b.label("backward", node.name);
     if (node.kind === "conv") backwardConv(pass, node);
     else if (node.kind === "upconv") backwardUpconv(pass, node);
     else backwardPool(pass, node);

@@ -18,6 +18,7 @@ export function stageForward(t: TrainingContext, weights: PreparedWeights): Map<
   const batch = graph.batch;
   const units = new Map<ConvNode, KeptUnit>();
   for (const node of graph.nodes) {
+    b.label("forward", node.name);
     const output = outputs[node.output];
     if (node.kind === "maxpool") {
       b.stage(maxPoolTasks(b, { fine: outputs[node.inputs[0]], coarse: output, factor: node.factor, batch }));

@@ -57,11 +57,14 @@ export function lowerTraining(b: ProgramBuilder, graph: Graph, spec: TrainSpec, 
   const target = arena.take(graph.batch * D * H * W);
   const { param, gradient } = copies;
   const context: TrainingContext = { b, graph, arena, layouts, outputs, parameters, param, gradient };
+  b.label("weights");
   const weights = stageWeights(context);
   const units = stageForward(context, weights);
+  b.label("loss");
   stageLoss(b, arena, { graph, loss: spec.loss, logits: outputs[graph.output], target });
   stageBackward(context, weights, units);
   const gradientStages = b.stageCount();
+  b.label("update");
   stageUpdate(b, arena, { spec, parameters, at: copies });
   const dropout: TrainingLayout["dropout"] = new Map();
   for (const [{ name }, { plan }] of units) {

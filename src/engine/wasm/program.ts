@@ -19,16 +19,29 @@ export interface EncodedStages {
   calls: Int32Array;
 }
 
+/** What a stage works for, and which kernels it calls: for measurements. */
+export interface StageInfo {
+  pass: "weights" | "forward" | "output" | "loss" | "backward" | "update";
+  /** The node's name in forward and backward. */
+  layer: string | null;
+  /** The first words of the kernels' keys, e.g. conv or winograd. */
+  kernels: string[];
+}
+
 /** Collects kernels (equal ones once), ops and stages. */
 export interface ProgramBuilder {
   readonly tiles: TileChoice;
-  /** The number of the kernel with this key, emitted at first use. */
-  kernel(key: unknown, params: number, emit: (f: FunctionBuilder) => void): number;
+  /** The number of the kernel with this key, emitted at first use. The key's first word says what the kernel does. */
+  kernel(key: readonly [string, ...unknown[]], params: number, emit: (f: FunctionBuilder) => void): number;
   op(op: Op): Call;
   /** Memory for one task of the stage that is being collected. */
   scratch(bytes: number): number;
   stage(tasks: Task[]): void;
   stageCount(): number;
+  /** Says what the stages that follow work for. */
+  label(pass: StageInfo["pass"], layer?: string): void;
+  /** One entry a stage. */
+  stageInfos(): StageInfo[];
   assemble(pages: number, shared: boolean): Uint8Array<ArrayBuffer>;
   encode(): EncodedStages;
   ops(): Op[];
@@ -39,6 +52,9 @@ export function createProgramBuilder(tiles: TileChoice, arena: Arena): ProgramBu
   const functions: FunctionBuilder[] = [];
   const ops: Op[] = [];
   const stages: Task[][] = [];
+  const words: string[] = [];
+  const labels: Omit<StageInfo, "kernels">[] = [];
+  let label: Omit<StageInfo, "kernels"> = { pass: "weights", layer: null };
   const pool = createPool(arena);
   let taken: { key: string; address: number }[] = [];
   return {
@@ -51,6 +67,7 @@ export function createProgramBuilder(tiles: TileChoice, arena: Arena): ProgramBu
       const f = new FunctionBuilder(`k${number}`, params, tiles.fused);
       emit(f);
       functions.push(f);
+      words.push(key[0]);
       numbers.set(name, number);
       return number;
     },
@@ -68,8 +85,18 @@ export function createProgramBuilder(tiles: TileChoice, arena: Arena): ProgramBu
     stage(tasks) {
       for (const { key, address } of taken) pool.give(key, address);
       taken = [];
-      if (tasks.length > 0) stages.push(tasks);
+      if (tasks.length === 0) return;
+      stages.push(tasks);
+      labels.push(label);
     },
+    label(pass, layer) {
+      label = { pass, layer: layer ?? null };
+    },
+    stageInfos: () =>
+      stages.map((tasks, i) => {
+        const kernels = tasks.flat().flatMap((call) => ("op" in call ? [] : words[call.kernel]));
+        return { ...labels[i], kernels: [...new Set(kernels)] };
+      }),
     stageCount: () => stages.length,
     assemble: (pages, shared) => assembleModule(functions, pages, shared),
     encode() {

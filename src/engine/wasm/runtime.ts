@@ -1,11 +1,19 @@
 import { fail } from "../../util/errors.ts";
 import { type Arena, useLess } from "./arena.ts";
 import type { Executor, ProgramImage } from "./executor.ts";
-import type { ProgramBuilder } from "./program.ts";
+import type { ProgramBuilder, StageInfo } from "./program.ts";
 import type { Team } from "./team.ts";
+
+/** How a measurement sees a program: its stages, and a clock for each. */
+export interface Staged {
+  readonly stages: readonly StageInfo[];
+  /** Starts the clocks at 0: ms of each stage, added up from here on in the array that this gives. */
+  timeStages(): Float64Array;
+}
 
 /** A program in memory, ready to run on the team. */
 export interface LoadedProgram {
+  staged: Staged;
   executor: Executor;
   run(from: number, to: number): void;
   close(): void;
@@ -32,8 +40,16 @@ export async function loadProgram(
     control,
   };
   const executor = await team.load(image);
+  const stages = builder.stageInfos();
   let open = true;
   return {
+    staged: {
+      stages,
+      timeStages() {
+        executor.times = new Float64Array(stages.length);
+        return executor.times;
+      },
+    },
     executor,
     run(from, to) {
       if (!open) fail("Expected an open program, but this one was closed: compile the net again.");

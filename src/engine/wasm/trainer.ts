@@ -9,11 +9,16 @@ import { scatter } from "./layout.ts";
 import { lowerTraining } from "./lower-training.ts";
 import { readParameters, writeParameters } from "./parameters.ts";
 import { createProgramBuilder } from "./program.ts";
-import { loadProgram } from "./runtime.ts";
+import { loadProgram, type Staged } from "./runtime.ts";
 import type { Team } from "./team.ts";
 import type { TileChoice } from "./tiles.ts";
 
-export async function createTrainer(graph: Graph, spec: TrainSpec, team: Team, tiles: TileChoice): Promise<Trainer> {
+export async function createTrainer(
+  graph: Graph,
+  spec: TrainSpec,
+  team: Team,
+  tiles: TileChoice,
+): Promise<Trainer & Staged> {
   checkShapes(graph);
   checkTargets(graph);
   const arena = createArena();
@@ -47,6 +52,7 @@ export async function createTrainer(graph: Graph, spec: TrainSpec, team: Team, t
   });
 
   return {
+    ...program.staged,
     graph,
     bytes: arena.bytes(),
     setParameters(values) {
