@@ -1,4 +1,5 @@
 import { fail } from "../util/errors.ts";
+import { nearest } from "../util/nearest.ts";
 import type { Vec3 } from "../volume/volume.ts";
 import { netFromJson } from "./json.ts";
 import { defaultUnit, type NetSpec, type UnitSpec } from "./spec.ts";
@@ -115,21 +116,4 @@ function checkLength(key: string, list: unknown[], expected: number, levels: num
   if (list.length !== expected) {
     fail(`Expected ${expected} entries in ${key} for a net of ${levels} levels, but got ${list.length}.`);
   }
-}
-
-/** The candidate with the fewest insertions, deletions and replacements (Levenshtein). */
-function nearest(word: string, candidates: string[]): string {
-  const distance = (a: string, b: string): number => {
-    let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-    for (let i = 1; i <= a.length; i++) {
-      const next = [i];
-      for (let j = 1; j <= b.length; j++) {
-        next[j] = Math.min(next[j - 1] + 1, row[j] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
-      }
-      row = next;
-    }
-    return row[b.length];
-  };
-  const lower = word.toLowerCase();
-  return candidates.reduce((best, c) => (distance(lower, c) < distance(lower, best) ? c : best));
 }
