@@ -13,7 +13,7 @@ import { fail, UserError } from "../util/errors.ts";
 import { readJson } from "../util/files.ts";
 import { readHeader } from "../volume/files.ts";
 import { spacingOf, type Vec3, voxelCount } from "../volume/volume.ts";
-import { availableBytes, checkMemory } from "./memory.ts";
+import { availableBytes, checkMemory, type MemoryNeed } from "./memory.ts";
 import { type GivenSettings, type PresetName, resolveSettings, type TrainSettings } from "./presets.ts";
 import type { Progress } from "./progress.ts";
 import type { RunFile } from "./run-folder.ts";
@@ -26,6 +26,8 @@ export interface SetupOptions {
   labels?: string;
   /** "lean:8", "unet:4", a JSON object of widths, or the path of a .json file with one. */
   net?: string;
+  /** The net itself; `net` is then only what it is called. */
+  spec?: NetSpec;
   /** Resolution levels, the bottleneck counted; default from the plan. */
   levels?: number;
   /** Convolutions a block; default 2. */
@@ -40,6 +42,8 @@ export interface SetupOptions {
   folds?: number;
   /** Pattern or table file that says which cases are of one subject ({@link parseGroups}); they stay in one fold. */
   groups?: string;
+  /** Ids of the cases instead of those of a fold, whose number is then only noted. */
+  cases?: { training: string[]; validation: string[] };
   preset?: PresetName;
   settings?: GivenSettings;
 }
@@ -61,10 +65,13 @@ export const defaultNet = "lean:8";
 /** Reads and plans everything of a new run; no voxels are kept. */
 export async function setUpRun(options: SetupOptions, progress: Progress): Promise<RunSetup> {
   const dataset = await readDataset(options.data, { images: options.images, labels: options.labels });
-  const { fold, trainingCases, validationCases } = casesOf(dataset, options.fold === undefined ? 0 : options.fold, {
-    folds: options.folds,
-    groups: options.groups === undefined ? undefined : await parseGroups(options.groups),
-  });
+  const asked = options.fold === undefined ? 0 : options.fold;
+  const { fold, trainingCases, validationCases } = options.cases
+    ? { fold: asked, trainingCases: options.cases.training, validationCases: options.cases.validation }
+    : casesOf(dataset, asked, {
+        folds: options.folds,
+        groups: options.groups === undefined ? undefined : await parseGroups(options.groups),
+      });
   let plan: Plan;
   if (options.plan) plan = await readPlanFile(options.plan, dataset);
   else {
@@ -137,15 +144,17 @@ async function netOf(options: SetupOptions, plan: Plan): Promise<{ netName: stri
   if (options.levels !== undefined && options.levels !== levels) {
     fail(`Expected --levels to be ${levels} as in the plan, but got ${options.levels}; leave out --levels or --plan.`);
   }
-  const net = await readNet(netName, {
-    levels,
-    convs: options.convs ?? 2,
-    inputChannels: plan.channels.length,
-    outputChannels: plan.labels.length,
-    dimensions: plan.dimensions,
-    pools: plan.pools,
-    kernels: plan.kernels,
-  });
+  const net =
+    options.spec ??
+    (await readNet(netName, {
+      levels,
+      convs: options.convs ?? 2,
+      inputChannels: plan.channels.length,
+      outputChannels: plan.labels.length,
+      dimensions: plan.dimensions,
+      pools: plan.pools,
+      kernels: plan.kernels,
+    }));
   if (net.inputChannels !== plan.channels.length || net.outputChannels !== plan.labels.length) {
     fail(
       `Expected a net with ${plan.channels.length} input and ${plan.labels.length} output channels for this data set, but ` +
@@ -179,23 +188,28 @@ const waitingBatches = 3;
 
 /** Refuses a run that does not fit the machine, from the scans' headers alone. */
 export async function checkRunMemory(setup: RunSetup): Promise<void> {
-  const { dataset, settings, plan, net } = setup;
+  const { dataset, plan, net, settings } = setup;
   const used = new Set([...setup.trainingCases, ...setup.validationCases]);
   let voxels = 0;
   for (const { id, images } of dataset.training) {
     if (used.has(id)) voxels += preparedVoxels(await readHeader(images[0]), plan.spacing);
   }
+  checkMemory(memoryNeed({ plan, net, settings }, voxels), availableBytes());
+}
+
+/** What a run takes whose cases have `voxels` voxels in all once they are at the target spacing. */
+export function memoryNeed(
+  { plan, net, settings }: Pick<RunSetup, "plan" | "net" | "settings">,
+  voxels: number,
+): MemoryNeed {
   const perVoxel = 4 * plan.channels.length + 1;
   const trainer = countNet(net, { batch: 1, shape: settings.window }).trainingBytes;
-  checkMemory(
-    {
-      casesBytes: voxels * perVoxel,
-      windowBytes: trainer + waitingBatches * voxelCount(settings.window) * perVoxel,
-      batch: settings.batch,
-      fixedBytes,
-    },
-    availableBytes(),
-  );
+  return {
+    casesBytes: voxels * perVoxel,
+    windowBytes: trainer + waitingBatches * voxelCount(settings.window) * perVoxel,
+    batch: settings.batch,
+    fixedBytes,
+  };
 }
 
 /** Voxels of a scan once it is at the target spacing; what a crop saves is not known yet. */
