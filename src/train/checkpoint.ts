@@ -32,20 +32,38 @@ export interface Checkpoint {
 
 const version = 1;
 
+/** Groups of tensors for one file, as `GROUP.NAME`; the shapes are those of `params` where it has the name. */
+export function joinTensors(groups: Record<string, TensorMap>, params: readonly ParamInfo[]): TensorFile["tensors"] {
+  const shapes = new Map(params.map(({ name, shape }) => [name, shape]));
+  const tensors: TensorFile["tensors"] = new Map();
+  for (const [group, values] of Object.entries(groups)) {
+    for (const [name, data] of values) {
+      tensors.set(`${group}.${name}`, { shape: shapes.get(name) ?? [data.length], data });
+    }
+  }
+  return tensors;
+}
+
+/** One group of {@link joinTensors}. */
+export function tensorsUnder(group: string, file: Pick<TensorFile, "tensors">): TensorMap {
+  const prefix = `${group}.`;
+  return new Map(
+    [...file.tensors]
+      .filter(([key]) => key.startsWith(prefix))
+      .map(([key, { data }]) => [key.slice(prefix.length), data]),
+  );
+}
+
 /**
  * A checkpoint as safetensors: `param.NAME`, `state.NAME`, `best.NAME`, and the numbers as JSON under the key
  * `checkpoint`. It holds no times, so the same step of the same run gives the same bytes.
  */
 export function checkpointToBytes(checkpoint: Checkpoint, params: readonly ParamInfo[]): Uint8Array<ArrayBuffer> {
-  const shapes = new Map(params.map(({ name, shape }) => [name, shape]));
-  const tensors: TensorFile["tensors"] = new Map();
-  const add = (prefix: string, values: TensorMap): void => {
-    for (const [name, data] of values) tensors.set(prefix + name, { shape: shapes.get(name) ?? [data.length], data });
-  };
-  add("param.", checkpoint.parameters);
-  add("state.", checkpoint.state);
   const { best } = checkpoint;
-  if (best) add("best.", best.weights);
+  const tensors = joinTensors(
+    { param: checkpoint.parameters, state: checkpoint.state, ...(best ? { best: best.weights } : {}) },
+    params,
+  );
   const numbers = {
     version,
     step: checkpoint.step,
@@ -68,17 +86,11 @@ export function checkpointFromBytes(bytes: Uint8Array, name: string): Checkpoint
         `that wrote it, or train again with --force.`,
     );
   }
-  const part = (prefix: string): TensorMap =>
-    new Map(
-      [...file.tensors]
-        .filter(([key]) => key.startsWith(prefix))
-        .map(([key, { data }]) => [key.slice(prefix.length), data]),
-    );
   return {
     step: numbers.step,
-    parameters: part("param."),
-    state: part("state."),
-    best: numbers.best && { ...numbers.best, weights: part("best.") },
+    parameters: tensorsUnder("param", file),
+    state: tensorsUnder("state", file),
+    best: numbers.best && { ...numbers.best, weights: tensorsUnder("best", file) },
     lastDice: numbers.lastDice,
     sums: numbers.sums,
   };

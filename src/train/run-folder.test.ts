@@ -62,6 +62,13 @@ describe("run folder", () => {
     expect(await readdir(paths.folder)).toEqual(["notes.txt"]);
   });
 
+  it("keeps off a folder that holds a run of another kind, forced or not", async () => {
+    const paths = runPaths(join(parent, "pruned"));
+    await openRunFolder(paths, {});
+    await writeFile(join(paths.folder, "prune.json"), "{}");
+    await expect(openRunFolder(paths, { force: true })).rejects.toThrow("a run of another kind (prune.json)");
+  });
+
   it("says so when the folder cannot be made", async () => {
     await writeFile(join(parent, "file"), "");
     await expect(openRunFolder(runPaths(join(parent, "file", "run")), {})).rejects.toThrow("a file, not a folder");
@@ -85,6 +92,9 @@ describe("run folder", () => {
     expect(() => checkSameSettings({ epochs: 3 }, run)).toThrow("another --epochs (not set)");
     expect(() => checkSameSettings({ steps: 901 }, run)).toThrow("another --steps (900)");
     expect(() => checkSameSettings({ folds: 3 }, run)).toThrow("another --folds (not set) than asked for now (3)");
+    expect(() => checkSameSettings({ recoverySteps: 5 }, run, { recoverySteps: 4 })).toThrow(
+      "another --recovery-steps (4)",
+    );
     expect(() => checkSameSettings({ groups: "^(a)" }, { ...run, groups: "^(b)" })).toThrow("another --groups (^(b))");
   });
 

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { access, constants, mkdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { NetSpec } from "../net/spec.ts";
 import { fail } from "../util/errors.ts";
 import { explainFileError, readJson, removeLeftovers, writeFileAtomic } from "../util/files.ts";
@@ -77,20 +77,29 @@ export function runPaths(folder: string): RunPaths {
   };
 }
 
+/** Names of the records that a folder of some kind of run holds. */
+const records = ["run.json", "prune.json"];
+
+/** A folder and the files of its run; `run` is the record. */
+export interface FolderPaths {
+  folder: string;
+  run: string;
+}
+
 /**
- * Makes sure of the folder. Returns the run to resume, or null for a new one. Throws UserError when the folder holds a run and
- * neither `resume` nor `force` is given, when there is none to resume, or when nothing may be written there. Keeps every file:
- * that is for {@link clearRunFolder}, once it is sure that the new run can start.
+ * Makes sure of the folder; true if there is a run in it to go on with. Throws UserError when the folder holds a run and
+ * neither `resume` nor `force` is given, when there is none to resume, when it holds a run of another kind, or when nothing may
+ * be written there. Keeps every file: that is for {@link clearRunFolder}, once it is sure that the new run can start.
  */
-export async function openRunFolder(
-  paths: RunPaths,
-  mode: { resume?: boolean; force?: boolean },
-): Promise<RunFile | null> {
-  const { folder } = paths;
+export async function openFolder(paths: FolderPaths, mode: { resume?: boolean; force?: boolean }): Promise<boolean> {
+  const { folder, ...files } = paths;
+  const record = basename(paths.run);
   const holdsRun = existsSync(paths.run);
   if (mode.resume && mode.force) fail("Expected --resume or --force, but got both: go on with a run, or replace it.");
+  const other = records.find((name) => name !== record && existsSync(join(folder, name)));
+  if (other) fail(`${folder} holds a run of another kind (${other}); choose another --out.`);
   if (mode.resume && !holdsRun) {
-    fail(`Expected a run to resume in ${folder}, but there is no run.json; leave out --resume to start one.`);
+    fail(`Expected a run to resume in ${folder}, but there is no ${record}; leave out --resume to start one.`);
   }
   if (holdsRun && !mode.resume && !mode.force) {
     fail(
@@ -100,18 +109,25 @@ export async function openRunFolder(
   try {
     await mkdir(folder, { recursive: true });
     await access(folder, constants.W_OK);
-    const { folder: _, ...files } = paths;
     await removeLeftovers(Object.values(files));
   } catch (error) {
     throw explainFileError(error, folder) ?? error;
   }
-  return mode.resume ? readRunFile(paths.run) : null;
+  return mode.resume === true;
+}
+
+/** The run to resume, or null for a new one; see {@link openFolder}. */
+export async function openRunFolder(
+  paths: RunPaths,
+  mode: { resume?: boolean; force?: boolean },
+): Promise<RunFile | null> {
+  return (await openFolder(paths, mode)) ? readRunFile(paths.run) : null;
 }
 
 /** Takes away a run's files, or what is left of one, so that a new run does not go on from an old checkpoint. */
-export async function clearRunFolder(paths: RunPaths): Promise<void> {
-  // run.json goes first, so that a kill in between leaves no half run that looks whole.
-  const { folder, run, ...rest } = paths;
+export async function clearRunFolder(paths: FolderPaths): Promise<void> {
+  // The record goes first, so that a kill in between leaves no half run that looks whole.
+  const { folder, run, ...rest }: FolderPaths & Record<string, string> = { ...paths };
   try {
     for (const path of [run, ...Object.values(rest)]) await rm(path, { force: true });
   } catch (error) {
@@ -131,22 +147,34 @@ export async function writeRunFile(path: string, run: RunFile): Promise<void> {
   await writeFileAtomic(path, `${JSON.stringify(run, null, 2)}\n`);
 }
 
-/** Option of the command line for each key that a resumed run must not change. */
+/** Option of the command line for each key that is not its own name in kebab-case. */
 const optionNames: Record<string, string> = {
   learningRate: "--lr",
   window: "--patch",
-  warmup: "--warmup",
   netName: "--net",
   mirrorAxes: "--mirror",
-  epochSteps: "--epoch-steps",
   optimiser: "--optimiser or --weight-decay",
 };
 
+const optionOf = (key: string): string =>
+  optionNames[key] ?? `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+/** What a run was started with, as far as a resumed run must not change it. */
+export type StartedWith = Pick<
+  RunFile,
+  "settings" | "netName" | "fold" | "folds" | "groups" | "engine" | "net" | "mirrorAxes" | "epochSteps"
+> &
+  Partial<Pick<RunFile, "budget" | "steps">>;
+
 /**
- * Throws UserError when something stated now differs from what the run was started with, naming the option. Keys with the
- * value undefined were not stated.
+ * Throws UserError when something stated now differs from what the run was started with, naming the option; `more` are values
+ * of the run under the keys of other options. Keys with the value undefined were not stated.
  */
-export function checkSameSettings(stated: Record<string, unknown>, run: RunFile): void {
+export function checkSameSettings(
+  stated: Record<string, unknown>,
+  run: StartedWith,
+  more: Record<string, unknown> = {},
+): void {
   const before: Record<string, unknown> = {
     ...run.settings,
     netName: run.netName,
@@ -159,6 +187,7 @@ export function checkSameSettings(stated: Record<string, unknown>, run: RunFile)
     mirrorAxes: run.mirrorAxes,
     epochSteps: run.epochSteps,
     ...run.budget,
+    ...more,
   };
   for (const [key, value] of Object.entries(stated)) {
     // A run that was planned in minutes is the same run when it is asked for by its number of steps.
@@ -166,7 +195,7 @@ export function checkSameSettings(stated: Record<string, unknown>, run: RunFile)
     if (value === undefined || JSON.stringify(value) === JSON.stringify(old)) continue;
     const words = (v: unknown): string => (typeof v === "string" ? v : v === undefined ? "not set" : JSON.stringify(v));
     fail(
-      `The run was started with another ${optionNames[key] ?? `--${key}`} (${words(old)}) than asked for now (${words(value)}); ` +
+      `The run was started with another ${optionOf(key)} (${words(old)}) than asked for now (${words(value)}); ` +
         `resume without this option, or start a new run with another --out.`,
     );
   }

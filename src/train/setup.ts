@@ -32,8 +32,8 @@ export interface SetupOptions {
   levels?: number;
   /** Convolutions a block; default 2. */
   convs?: number;
-  /** Path of a plan.json to use instead of planning. */
-  plan?: string;
+  /** A plan to use instead of planning, or the path of a plan.json. */
+  plan?: string | Plan;
   /** Axes (0 = D, 1 = H, 2 = W) along which augmentation may mirror. */
   mirrorAxes?: number[];
   /** Number of the fold that validates; null trains on all cases. Default 0. */
@@ -73,7 +73,8 @@ export async function setUpRun(options: SetupOptions, progress: Progress): Promi
         groups: options.groups === undefined ? undefined : await parseGroups(options.groups),
       });
   let plan: Plan;
-  if (options.plan) plan = await readPlanFile(options.plan, dataset);
+  if (typeof options.plan === "string") plan = await readPlanFile(options.plan, dataset);
+  else if (options.plan) plan = fitting(options.plan, dataset, "the plan");
   else {
     const fingerprint = await fingerprintDataset(dataset, {
       onProgress: (done, total) => progress.live(`reading scans ${done}/${total}`),
@@ -91,7 +92,11 @@ export async function setUpRun(options: SetupOptions, progress: Progress): Promi
 }
 
 /** The setup of a started run, from its folder and the data set that is there now. */
-export async function setUpAgain(options: SetupOptions, run: RunFile, planPath: string): Promise<RunSetup> {
+export async function setUpAgain(
+  options: SetupOptions,
+  run: Pick<RunFile, "data" | Exclude<keyof RunSetup, "dataset" | "plan">>,
+  planPath: string,
+): Promise<RunSetup> {
   const stated = options.data || options.images || options.labels;
   const { path, images, labels } = stated ? { ...options, path: options.data } : run.data;
   const dataset = await readDataset(path, { images, labels });
@@ -107,6 +112,34 @@ export async function setUpAgain(options: SetupOptions, run: RunFile, planPath: 
   const plan = within(planPath, () => planFromJson(value));
   const { netName, net, parameters, settings, fold, trainingCases, validationCases } = run;
   return { dataset, plan, netName, net, parameters, settings, fold, trainingCases, validationCases };
+}
+
+/** What was stated of the options that a started run must not change, by their keys in run.json. */
+export function statedOptions(
+  options: SetupOptions & Pick<Partial<RunFile>, "engine" | "epochSteps">,
+  settings: TrainSettings,
+  plan: Plan,
+): Record<string, unknown> {
+  if (options.plan) fail("Expected no --plan with --resume: the run keeps the plan it was started with; leave it out.");
+  const {
+    settings: given = {},
+    preset,
+    net,
+    fold,
+    folds,
+    groups,
+    engine,
+    levels,
+    convs,
+    mirrorAxes,
+    epochSteps,
+  } = options;
+  const resolved = resolveSettings(preset ?? settings.preset, given, plan);
+  const { weightDecay, ...plain } = given;
+  const keys = Object.entries(plain).flatMap(([key, value]) => (value === undefined ? [] : [key]));
+  if (weightDecay !== undefined) keys.push("optimiser");
+  const stated = Object.fromEntries(keys.map((key) => [key, resolved[key as keyof typeof resolved]]));
+  return { preset, netName: net, fold, folds, groups, engine, levels, convs, mirrorAxes, epochSteps, ...stated };
 }
 
 function casesOf(dataset: Dataset, fold: number | null, split: SplitOptions) {
@@ -127,11 +160,19 @@ function casesOf(dataset: Dataset, fold: number | null, split: SplitOptions) {
 
 async function readPlanFile(path: string, dataset: Dataset): Promise<Plan> {
   const value = await readJson(path);
-  const plan = within(path, () => planFromJson(value));
+  return fitting(
+    within(path, () => planFromJson(value)),
+    dataset,
+    path,
+  );
+}
+
+/** The plan of a file, if it is one for this data set. */
+function fitting(plan: Plan, dataset: Dataset, where: string): Plan {
   const values = (labels: { value: number }[]): string => labels.map(({ value }) => value).join(", ");
   if (plan.channels.length !== dataset.channels.length || values(plan.labels) !== values(dataset.labels)) {
     fail(
-      `Expected ${path} to fit the data set (${dataset.channels.length} channels, labels ${values(dataset.labels)}), but it ` +
+      `Expected ${where} to fit the data set (${dataset.channels.length} channels, labels ${values(dataset.labels)}), but it ` +
         `has ${plan.channels.length} channels and labels ${values(plan.labels)}; make a plan from this data set.`,
     );
   }

@@ -1,18 +1,15 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { AugmentLevel } from "../dataset/augment.ts";
-import { prepareDataset } from "../dataset/load.ts";
-import type { PreparedCase } from "../dataset/types.ts";
 import { createBackend } from "../engine/backend.ts";
 import type { Trainer } from "../engine/types.ts";
 import { buildGraph, initialise } from "../net/build.ts";
-import { fail } from "../util/errors.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import type { Budget } from "./budget.ts";
 import { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
-import { createWorkerLoader, type Loader, shareCase } from "./loader.ts";
+import { createWorkerLoader, type Loader } from "./loader.ts";
 import { planRun } from "./plan-run.ts";
-import { resolveSettings } from "./presets.ts";
+import { prepareCases } from "./prepare.ts";
 import { durationText, type Progress, silentProgress } from "./progress.ts";
 import {
   checkSameSettings,
@@ -23,7 +20,7 @@ import {
   writeRunFile,
 } from "./run-folder.ts";
 import { freshCheckpoint, runSession } from "./session.ts";
-import { checkRunMemory, type RunSetup, type SetupOptions, setUpAgain, setUpRun } from "./setup.ts";
+import { checkRunMemory, type RunSetup, type SetupOptions, setUpAgain, setUpRun, statedOptions } from "./setup.ts";
 import { createValidator } from "./validate.ts";
 
 export interface TrainOptions extends SetupOptions {
@@ -79,7 +76,7 @@ export async function trainNet(options: TrainOptions): Promise<TrainResult> {
   progress.say(describe(setup));
 
   const engine = previous?.engine ?? options.engine ?? "wasm";
-  const { training, validation } = await prepare(setup, progress);
+  const { training, validation } = await prepareCases(setup, progress);
   const { plan, net, settings } = setup;
   const graph = buildGraph(net, { batch: settings.batch, shape: settings.window });
   const open: { close(): unknown }[] = [];
@@ -128,58 +125,7 @@ export async function trainNet(options: TrainOptions): Promise<TrainResult> {
 
 /** Refuses a resumed run that is asked for with other settings than it was started with. */
 function compareSettings(options: TrainOptions, run: RunFile, { plan }: RunSetup): void {
-  if (options.plan) fail("Expected no --plan with --resume: the run keeps the plan it was started with; leave it out.");
-  const {
-    settings: given = {},
-    preset,
-    fold,
-    folds,
-    groups,
-    engine,
-    levels,
-    convs,
-    mirrorAxes,
-    epochSteps,
-    budget = {},
-  } = options;
-  const resolved = resolveSettings(preset ?? run.settings.preset, given, plan);
-  const { weightDecay, ...plain } = given;
-  const keys = Object.entries(plain).flatMap(([key, value]) => (value === undefined ? [] : [key]));
-  if (weightDecay !== undefined) keys.push("optimiser");
-  const stated = Object.fromEntries(keys.map((key) => [key, resolved[key as keyof typeof resolved]]));
-  checkSameSettings(
-    {
-      preset,
-      netName: options.net,
-      fold,
-      folds,
-      groups,
-      engine,
-      levels,
-      convs,
-      mirrorAxes,
-      epochSteps,
-      ...budget,
-      ...stated,
-    },
-    run,
-  );
-}
-
-async function prepare(
-  { dataset, plan, trainingCases, validationCases }: RunSetup,
-  progress: Progress,
-): Promise<{ training: PreparedCase[]; validation: PreparedCase[] }> {
-  const all = trainingCases.length + validationCases.length;
-  const read = (ids: string[], before: number): Promise<PreparedCase[]> =>
-    prepareDataset(dataset, plan, {
-      ids,
-      onProgress: (done) => progress.live(`preparing cases ${before + done}/${all}`),
-    });
-  const training = await read(trainingCases, 0);
-  // One at a time, so that the copies do not pile up.
-  for (let i = 0; i < training.length; i++) training[i] = shareCase(training[i]);
-  return { training, validation: await read(validationCases, trainingCases.length) };
+  checkSameSettings({ ...statedOptions(options, run.settings, plan), ...options.budget }, run);
 }
 
 /** The checkpoint to start from, loaded into the trainer; a run that was killed before its first one starts anew. */
