@@ -49,4 +49,9 @@ export const commands: readonly CommandEntry[] = [
     summary: "write a model as ONNX for other programs",
     load: async () => (await import("./export.ts")).exportCommand,
   },
+  {
+    name: "bench",
+    summary: "show how fast the engine is on this machine, layer by layer, and what it chose",
+    load: async () => (await import("./bench.ts")).benchCommand,
+  },
 ];
