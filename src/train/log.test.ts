@@ -2,7 +2,8 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { appendLog, type EpochRecord, progressChart, readLog, rewindLog } from "./log.ts";
+import { appendLine } from "../util/json-lines.ts";
+import { type EpochRecord, progressChart, readLog, rewindLog } from "./log.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -28,7 +29,7 @@ describe("log.jsonl", () => {
   it("goes back to a checkpoint's epoch, also past a line that a kill cut off", async () => {
     const path = join(folder, "log.jsonl");
     expect(await readLog(path)).toEqual([]);
-    for (const epoch of [1, 2, 3]) await appendLog(path, record(epoch));
+    for (const epoch of [1, 2, 3]) await appendLine(path, record(epoch));
     await writeFile(path, `${await readFile(path, "utf8")}{"epoch":4,"st`);
     expect(await rewindLog(path, 3)).toEqual([record(1), record(2)]);
     expect(await readFile(path, "utf8")).toBe(`${JSON.stringify(record(1))}\n${JSON.stringify(record(2))}\n`);

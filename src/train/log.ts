@@ -1,6 +1,5 @@
-import { appendFile, readFile } from "node:fs/promises";
 import { stackCharts } from "../util/chart.ts";
-import { explainFileError, writeFileAtomic } from "../util/files.ts";
+import { parseLines, readLines, rewindLines } from "../util/json-lines.ts";
 
 /** One line of log.jsonl. Dice values lie in [0, 1]. */
 export interface EpochRecord {
@@ -24,40 +23,13 @@ export interface EpochRecord {
   waitingShare: number;
 }
 
-/** The records of a log; a line that a kill cut off in the middle is left out. */
-export function parseLog(text: string): EpochRecord[] {
-  return text.split("\n").flatMap((line) => {
-    try {
-      return line === "" ? [] : [JSON.parse(line) as EpochRecord];
-    } catch {
-      return [];
-    }
-  });
-}
+export const parseLog = (text: string): EpochRecord[] => parseLines(text);
 
-export async function readLog(path: string): Promise<EpochRecord[]> {
-  try {
-    return parseLog(await readFile(path, "utf8"));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw explainFileError(error, path) ?? error;
-  }
-}
+export const readLog = (path: string): Promise<EpochRecord[]> => readLines(path);
 
 /** Drops the records from an epoch on, so that a run resumed in it goes on as if it had never stopped. */
-export async function rewindLog(path: string, epoch: number): Promise<EpochRecord[]> {
-  const kept = (await readLog(path)).filter((record) => record.epoch < epoch);
-  await writeFileAtomic(path, kept.map((record) => `${JSON.stringify(record)}\n`).join(""));
-  return kept;
-}
-
-export async function appendLog(path: string, record: EpochRecord): Promise<void> {
-  try {
-    await appendFile(path, `${JSON.stringify(record)}\n`);
-  } catch (error) {
-    throw explainFileError(error, path) ?? error;
-  }
-}
+export const rewindLog = (path: string, epoch: number): Promise<EpochRecord[]> =>
+  rewindLines(path, (record: EpochRecord) => record.epoch < epoch);
 
 /** progress.svg: loss, soft training Dice and validation Dice over the steps. */
 export function progressChart(records: readonly EpochRecord[], classNames: readonly string[], title: string): string {

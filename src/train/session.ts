@@ -5,10 +5,11 @@ import { quantile } from "../evaluate/bootstrap.ts";
 import { modelToBytes } from "../model/file.ts";
 import type { Model } from "../model/types.ts";
 import { writeFileAtomic } from "../util/files.ts";
+import { appendLine } from "../util/json-lines.ts";
 import { replan } from "./budget.ts";
 import { type Best, type Checkpoint, writeCheckpoint } from "./checkpoint.ts";
 import { dropoutFactors } from "./dropout.ts";
-import { appendLog, type EpochRecord, progressChart, rewindLog } from "./log.ts";
+import { type EpochRecord, progressChart, rewindLog } from "./log.ts";
 import { type BatchSource, type EpochSums, emptySums, runSteps, type StepTimes } from "./loop.ts";
 import { type Progress, progressText } from "./progress.ts";
 import { type RunFile, type RunPaths, type RunScore, writeRunFile } from "./run-folder.ts";
@@ -164,7 +165,7 @@ export async function runSession(session: Session, start: Checkpoint): Promise<R
       validationSeconds: round(checked ? checked.seconds : 0),
       waitingShare: round(times.waited / Math.max(1e-9, times.seconds)),
     };
-    await appendLog(paths.log, record);
+    await appendLine(paths.log, record);
     records.push(record);
     progress.say(
       progressText({
