@@ -36,6 +36,19 @@ describe("niceTicks", () => {
 describe("lineChart", () => {
   const frame = { title: "Loss", xLabel: "step", yLabel: "loss", width: 474, height: 278 };
 
+  it("places points by the decade on a log axis, leaves out what has no logarithm, and marks 1, 2 and 5", () => {
+    const points: [number, number][] = [
+      [100000, 1],
+      [10000, 0.5],
+      [1000, 0],
+      [0, 0],
+    ];
+    const svg = lineChart({ ...frame, xScale: "log", series: [{ name: "a", points }] });
+    expect(pathPoints(svg, 0).map(([x]) => x)).toEqual([458, 258, 58]);
+    const labels = [...svg.matchAll(/text-anchor="middle">([\d.]+k?)</g)].map((m) => m[1]);
+    expect(labels).toEqual(["1000", "2000", "5000", "10k", "20k", "50k", "100k"]);
+  });
+
   it("places points by the axes: plot area x 58..458, y 34..234", () => {
     const points: [number, number][] = [
       [0, 0],

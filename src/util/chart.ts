@@ -12,6 +12,8 @@ export interface LineChart {
   /** Pixels. */
   width?: number;
   height?: number;
+  /** "log" leaves points with x <= 0 out. Default linear. */
+  xScale?: "linear" | "log";
   /** Limits of the y axis; by default those of the data, rounded outwards to ticks. */
   yRange?: readonly [number, number];
 }
@@ -41,10 +43,21 @@ export function niceTicks(low: number, high: number, count: number): number[] {
   return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toFixed(decimals)));
 }
 
+/** Powers of ten in [low, high], both above 0, with 2 and 5 between where there is room; round steps where those are few. */
+function logTicks(low: number, high: number): number[] {
+  const first = Math.floor(Math.log10(low));
+  const decades = Array.from({ length: Math.ceil(Math.log10(high)) - first + 1 }, (_, i) => 10 ** (first + i));
+  const finer = decades.length > 4 ? decades : decades.flatMap((ten) => [ten, 2 * ten, 5 * ten]);
+  const ticks = finer.filter((t) => t >= low && t <= high);
+  return ticks.length >= 3 ? ticks : niceTicks(low, high, 4);
+}
+
 /** A line chart as one SVG element that needs nothing else; it follows the reader's light or dark setting. */
 export function lineChart(chart: LineChart): string {
   const { width = 640, height = 320 } = chart;
-  const finite = chart.series.flatMap((s) => s.points.filter(isFinitePoint));
+  const log = chart.xScale === "log";
+  const along = (x: number): number => (log ? Math.log10(x) : x);
+  const finite = chart.series.flatMap((s) => s.points.filter(([x, y]) => isFinitePoint([along(x), y])));
   const xs = finite.map((p) => p[0]);
   const ys = finite.map((p) => p[1]);
   const hasLegend = chart.series.length > 1;
@@ -53,9 +66,10 @@ export function lineChart(chart: LineChart): string {
   const bottom = height - margin.bottom;
 
   const [xLow, xHigh] = finite.length ? extent(xs) : [0, 1];
-  const xTicks = niceTicks(xLow, xHigh, Math.max(2, Math.floor((right - margin.left) / 70))).filter(
-    (t) => t >= xLow && (t <= xHigh || xHigh === xLow),
-  );
+  const ticks = log
+    ? logTicks(xLow, xHigh)
+    : niceTicks(xLow, xHigh, Math.max(2, Math.floor((right - margin.left) / 70)));
+  const xTicks = ticks.filter((t) => t >= xLow && (t <= xHigh || xHigh === xLow));
   const xEnd = Math.max(xHigh, xTicks.at(-1) ?? xHigh);
   const [yLow, yHigh] = chart.yRange ?? (finite.length ? extent(ys) : [0, 1]);
   const allTicks = niceTicks(yLow, yHigh, Math.max(2, Math.floor((bottom - top) / 44)));
@@ -63,7 +77,7 @@ export function lineChart(chart: LineChart): string {
   const [yBase, yTop] = chart.yRange ?? [allTicks[0], allTicks[allTicks.length - 1]];
 
   const px = (x: number): string =>
-    (margin.left + ((x - xLow) / (xEnd - xLow || 1)) * (right - margin.left)).toFixed(1);
+    (margin.left + ((along(x) - along(xLow)) / (along(xEnd) - along(xLow) || 1)) * (right - margin.left)).toFixed(1);
   const py = (y: number): string =>
     (bottom - ((Math.min(yTop, Math.max(yBase, y)) - yBase) / (yTop - yBase || 1)) * (bottom - top)).toFixed(1);
 
@@ -79,8 +93,9 @@ export function lineChart(chart: LineChart): string {
   );
   const lines = chart.series.map((series, i) => {
     const name = escapeMarkup(series.name);
-    const d = pathOf(thin(series.points, Math.max(2, right - margin.left)), px, py);
-    const alone = series.points.filter(isFinitePoint);
+    const points = log ? series.points.filter(([x]) => x > 0) : series.points;
+    const d = pathOf(thin(points, Math.max(2, right - margin.left)), px, py);
+    const alone = points.filter(isFinitePoint);
     const dot =
       alone.length === 1 ? `<circle class="dot c${i}" cx="${px(alone[0][0])}" cy="${py(alone[0][1])}" r="3"/>` : "";
     return `<path class="line c${i}" d="${d}"><title>${name}</title></path>${dot}`;
