@@ -2,7 +2,7 @@
 export { readDataset } from "./dataset/read.ts";
 export type { Dataset, DatasetCase, Plan } from "./dataset/types.ts";
 export { createBackend } from "./engine/backend.ts";
-export type { Backend } from "./engine/types.ts";
+export type { Backend, ChannelMeter, ChannelSums } from "./engine/types.ts";
 export { evaluateCase } from "./evaluate/case.ts";
 export { summarise } from "./evaluate/summary.ts";
 export { readModel } from "./model/file.ts";

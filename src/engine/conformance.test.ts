@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type BackendOptions, createBackend } from "./backend.ts";
-import { type ConformanceCase, conformanceCases, runConformance } from "./conformance.ts";
+import { type ConformanceCase, type ConformanceResult, conformanceCases, runConformance } from "./conformance.ts";
 import { createReferenceBackend } from "./reference/backend.ts";
-import type { Backend, TensorMap, Trainer } from "./types.ts";
+import type { Backend, ChannelMeter, Trainer } from "./types.ts";
 import type { WasmBackend } from "./wasm/backend.ts";
 
 const cases = conformanceCases();
-/** Parameters after 3 steps on one thread, by tiles and case. */
-const finals = new Map<string, TensorMap>();
+/** Parameters after 3 steps and a meter's sums on one thread, by tiles and case. */
+const finals = new Map<string, Pick<ConformanceResult, "parameters" | "sums">>();
 
 /** Every kernel variant that can be chosen, forced one by one on one thread, then the probe's own choice on two. */
 const rows: BackendOptions[] = [
@@ -26,13 +26,13 @@ for (const row of rows) {
     });
     afterAll(() => backend?.close());
     test.each(cases)("$name", async (each) => {
-      const { problems, parameters } = await runConformance(backend!, each);
+      const { problems, parameters, sums } = await runConformance(backend!, each);
       expect(problems).toEqual([]);
-      if (row.winograd) finals.set(`${row.tiles} ${each.name}`, parameters);
+      if (row.winograd) finals.set(`${row.tiles} ${each.name}`, { parameters, sums });
       if (row.threads === 2) {
         const one = finals.get(`${(backend as WasmBackend).tiles.name} ${each.name}`);
         expect(one, "this compares with the rows on one thread: run the whole file").toBeDefined();
-        expect(parameters, "bits of one and of two threads").toEqual(one);
+        expect({ parameters, sums }, "bits of one and of two threads").toEqual(one);
       }
     });
   });
@@ -85,6 +85,60 @@ describe("the suite catches", () => {
   test("a state that is not restored", async () => {
     const backend = broken(() => ({ setState: () => {} }));
     expect(await problemsOf(backend, "width 3")).toMatch("getParameters() differs after a resume");
+  });
+
+  /** The reference with its meter's results changed. */
+  const meteredBy = (change: (meter: ChannelMeter) => Partial<ChannelMeter>): Backend => {
+    const backend = createReferenceBackend();
+    return {
+      ...backend,
+      meter: async (graph, loss) => {
+        const meter = await backend.meter(graph, loss);
+        return { ...meter, ...change(meter) };
+      },
+    };
+  };
+
+  test.each(["l1", "l2", "taylor"] as const)("%s of one channel off by 1 %%", async (kind) => {
+    const backend = meteredBy((meter) => ({
+      measure: (batch, options) => {
+        const result = meter.measure(batch, options);
+        const sums = result.channels.get("decoder.0.up")![kind];
+        sums[sums.reduce((top, value, i) => (Math.abs(value) > Math.abs(sums[top]) ? i : top), 0)] *= 1.01;
+        return result;
+      },
+    }));
+    expect(await problemsOf(backend, "no skips")).toMatch(`${kind} of decoder.0.up`);
+  });
+
+  test("sums that go on from the batch before", async () => {
+    const backend = meteredBy((meter) => {
+      let before: Float64Array | undefined;
+      const measure: ChannelMeter["measure"] = (batch, options) => {
+        const result = meter.measure(batch, options);
+        const { l2 } = result.channels.get("bottleneck.0")!;
+        before?.forEach((value, i) => {
+          l2[i] += value;
+        });
+        before = l2;
+        return result;
+      };
+      return { measure };
+    });
+    expect(await problemsOf(backend, "width 3")).toMatch("the same batch gave other sums after another batch");
+  });
+
+  test("a meter without dropout, and one of the head", async () => {
+    const name = cases.find((each) => each.dropout)!.name;
+    const deaf = meteredBy((meter) => ({ measure: (batch) => meter.measure(batch) }));
+    expect(await problemsOf(deaf, name)).toMatch(/loss.*(l1|l2|taylor) of/);
+    const headed = meteredBy((meter) => ({
+      measure: (batch, options) => {
+        const { loss, channels } = meter.measure(batch, options);
+        return { loss, channels: new Map([...channels, ["head", channels.get("bottleneck.0")!]]) };
+      },
+    }));
+    expect(await problemsOf(headed, "width 3")).toMatch(/expected sums of .*, but got .*head/);
   });
 
   test("a logits buffer that is handed out twice", async () => {

@@ -1,4 +1,6 @@
 import type { ConformanceCase } from "./conformance-cases.ts";
+import { changes, type Numbers, sameBits, worst } from "./conformance-compare.ts";
+import { checkMeter, type MeterTruth, meterTruth } from "./conformance-meter.ts";
 import { createReferenceBackend } from "./reference/backend.ts";
 import type { Backend, TensorMap, Trainer } from "./types.ts";
 
@@ -10,9 +12,10 @@ export interface Tolerances {
   loss: number;
   gradients: number;
   steps: number;
+  sums: number;
 }
 
-export const defaultTolerances: Tolerances = { logits: 5e-5, loss: 5e-5, gradients: 5e-4, steps: 2e-3 };
+export const defaultTolerances: Tolerances = { logits: 5e-5, loss: 5e-5, gradients: 5e-4, steps: 2e-3, sums: 5e-5 };
 
 export interface ConformanceResult {
   name: string;
@@ -26,39 +29,15 @@ export interface ConformanceResult {
   /** Parameters, running statistics and average after 3 steps; relative to the largest change of that tensor, or 1/10 of the largest of all. */
   maxStepError: number;
   worstStep: string;
+  /** A meter's sums: the largest of the errors in {@link MeterResult}. */
+  maxSumError: number;
+  worstSum: string;
   /** A sentence for each breach; empty means the backend conforms. */
   problems: string[];
   /** Parameters after 3 steps, to compare runs with each other. */
   parameters: TensorMap;
-}
-
-const largest = (values: Float32Array): number => values.reduce((top, value) => Math.max(top, Math.abs(value)), 0);
-const difference = (a: Float32Array, b: Float32Array): Float32Array => a.map((value, i) => value - b[i]);
-
-function sameBits(a: TensorMap, b: TensorMap): boolean {
-  return (
-    a.size === b.size &&
-    [...a].every(([name, data]) => {
-      const other = b.get(name);
-      return other?.length === data.length && data.every((value, i) => Object.is(value, other[i]));
-    })
-  );
-}
-
-/** Worst relative error over tensors, on the scale of `truth - base` (or of `truth`), with a floor at `share` of the largest scale. */
-function worst(found: TensorMap, truth: TensorMap, share: number, base?: TensorMap): { error: number; name: string } {
-  const scales = new Map<string, number>();
-  for (const [name, data] of truth) scales.set(name, largest(base ? difference(data, base.get(name)!) : data));
-  const floor = Math.max(share * Math.max(...scales.values()), 1e-12);
-  let result = { error: 0, name: "" };
-  for (const [name, data] of truth) {
-    const other = found.get(name);
-    const gap = other?.length === data.length ? largest(difference(other, data)) : Number.POSITIVE_INFINITY;
-    const error = gap / Math.max(scales.get(name)!, floor);
-    // Written so that NaN counts as worst.
-    if (!(error <= result.error)) result = { error: Number.isNaN(error) ? Number.POSITIVE_INFINITY : error, name };
-  }
-  return result;
+  /** A meter's sums, likewise. */
+  sums: Numbers;
 }
 
 const only = (values: TensorMap, names: Set<string>): TensorMap =>
@@ -72,6 +51,7 @@ interface Truth {
   /** After each step: loss, Dice values and gradient norm; parameters and state. */
   steps: { numbers: number[]; parameters: TensorMap; state: TensorMap }[];
   average: TensorMap;
+  meter: MeterTruth;
 }
 
 const truths = new WeakMap<ConformanceCase, Promise<Truth>>();
@@ -97,6 +77,7 @@ async function computeTruth(test: ConformanceCase): Promise<Truth> {
       return { numbers, parameters: trainer.getParameters(), state: trainer.getState() };
     }),
     average: trainer.getAverage(),
+    meter: meterTruth(test),
   };
 }
 
@@ -144,6 +125,7 @@ export async function runConformance(
   const found = trainer.gradients(test.batches[0], { dropout: test.dropout?.[0] });
   const gradient = worst(found.gradients, truth.gradients, 1e-3);
   if (!sameBits(trainer.getParameters(), test.params)) problems.push("gradients() changed the parameters");
+  const meter = await checkMeter(backend, test, truth.meter, found.gradients, problems);
   step(trainer, test, 0);
   step(trainer, test, 1);
   const middle = { parameters: trainer.getParameters(), state: trainer.getState() };
@@ -161,8 +143,8 @@ export async function runConformance(
   // Each step starts from the reference's own state: what is compared is one step's arithmetic, not how float32 noise grows
   // along a trajectory that may cross a ReLU's kink.
   const starts = [{ parameters: test.params, state: untouched }, ...truth.steps];
-  const numbers = [found.loss];
-  const expected = [truth.loss];
+  const numbers = [found.loss, meter.loss];
+  const expected = [truth.loss, truth.meter.loss];
   truth.steps.forEach((each, i) => {
     late.setParameters(starts[i].parameters);
     late.setState(starts[i].state);
@@ -178,7 +160,8 @@ export async function runConformance(
     .filter((names) => names.size > 0)
     .flatMap((names) => {
       const base = only(test.params, names);
-      const compare = (a: TensorMap, b: TensorMap) => worst(only(a, names), only(b, names), 0.1, base);
+      const compare = (a: TensorMap, b: TensorMap) =>
+        worst(only(a, names), only(b, names), 0.1, changes(only(b, names), base));
       const { parameters: last } = truth.steps[truth.steps.length - 1];
       return [compare(late.getParameters(), last), compare(late.getAverage(), truth.average)];
     })
@@ -193,6 +176,7 @@ export async function runConformance(
   limit("logits", maxLogitError, tolerances.logits);
   limit("loss", maxLossError, tolerances.loss);
   limit(`gradient of ${gradient.name}`, gradient.error, tolerances.gradients);
+  limit(meter.name, meter.error, tolerances.sums);
   limit(`${moved.name} after 3 steps`, moved.error, tolerances.steps);
   return {
     name: test.name,
@@ -202,7 +186,10 @@ export async function runConformance(
     worstGradient: gradient.name,
     maxStepError: moved.error,
     worstStep: moved.name,
+    maxSumError: meter.error,
+    worstSum: meter.name,
     problems,
     parameters,
+    sums: meter.sums,
   };
 }

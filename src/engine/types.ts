@@ -88,9 +88,42 @@ export interface Trainer {
   close(): void;
 }
 
+/**
+ * Sums over space of one convolution's output u (with its bias, before activation and norm) in each item of a batch, index
+ * n * channels + c. g is the loss's gradient with respect to u.
+ */
+export interface ChannelSums {
+  /** Voxels a sum goes over: D H W of the output. */
+  voxels: number;
+  batch: number;
+  channels: number;
+  /** sum |u| */
+  l1: Float64Array;
+  /** sum u^2 */
+  l2: Float64Array;
+  /**
+   * sum u g: how fast the loss changes as the channel is scaled (the first-order Taylor term of its removal, negated). A norm takes
+   * the scale out again: over the voxels that share its statistics (all items with batch norm, one with instance norm) the
+   * true sum is nearly 0, and float32 leaves noise of about 1e-6 of sum |u g|.
+   */
+  taylor: Float64Array;
+}
+
+/** Compiled for measuring channels: a training step's passes (norm by the batch's own statistics), nothing updated. */
+export interface ChannelMeter {
+  readonly graph: Graph;
+  readonly bytes: number;
+  /** All of graph.params, by name. */
+  setParameters(values: TensorMap): void;
+  /** Sums of every convolution with a tail and every transposed convolution, by node name; fresh arrays. */
+  measure(batch: Batch, options?: Partial<StepOptions>): { loss: number; channels: Map<string, ChannelSums> };
+  close(): void;
+}
+
 export interface Backend {
   readonly name: string;
   inference(graph: Graph): Promise<Inference>;
   trainer(graph: Graph, spec: TrainSpec): Promise<Trainer>;
+  meter(graph: Graph, loss: LossSpec): Promise<ChannelMeter>;
   close(): Promise<void>;
 }

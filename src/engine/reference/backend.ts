@@ -3,7 +3,8 @@ import { voxelCount } from "../../volume/volume.ts";
 import { checkBatch, checkShapes, checkTargets } from "../check.ts";
 import type { Graph } from "../graph.ts";
 import { applyAverage, applyRunning, applyUpdate, clipFactor, sumOfSquares, usesSecondMoment } from "../optimiser.ts";
-import type { Backend, Inference, TensorMap, Trainer, TrainSpec } from "../types.ts";
+import type { Backend, ChannelMeter, Inference, LossSpec, TensorMap, Trainer, TrainSpec } from "../types.ts";
+import { collectSums } from "./meter.ts";
 import { forward, lossAndGradients, type Values } from "./program.ts";
 
 /**
@@ -15,6 +16,7 @@ export function createReferenceBackend(): Backend {
     name: "reference",
     inference: async (graph) => createInference(graph),
     trainer: async (graph, spec) => createTrainer(graph, spec),
+    meter: async (graph, loss) => createMeter(graph, loss),
     close: async () => {},
   };
 }
@@ -134,6 +136,26 @@ function createTrainer(graph: Graph, spec: TrainSpec): Trainer {
     },
     step,
     gradients,
+    close: () => {},
+  };
+}
+
+function createMeter(graph: Graph, loss: LossSpec): ChannelMeter {
+  checkShapes(graph);
+  checkTargets(graph);
+  const params = zeros(graph.params);
+  const held = [...params.values()].reduce((sum, data) => sum + data.byteLength, 0);
+  return {
+    graph,
+    bytes: 2 * tensorBytes(graph) + held,
+    setParameters: (values) => fill(params, values),
+    measure: (batch, options = {}) => {
+      checkBatch(graph, batch, options.dropout);
+      const { observe, channels } = collectSums(graph);
+      const result = lossAndGradients(graph, widen(params), batch, loss, options.dropout, observe);
+      // The backward pass goes from the last node to the first.
+      return { loss: result.loss, channels: new Map([...channels].reverse()) };
+    },
     close: () => {},
   };
 }

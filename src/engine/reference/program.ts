@@ -1,7 +1,7 @@
 import { fail } from "../../util/errors.ts";
 import { voxelCount } from "../../volume/volume.ts";
 import { checkInput } from "../check.ts";
-import { type ConvNode, type Graph, inputChannelsOf } from "../graph.ts";
+import { type ConvNode, type Graph, inputChannelsOf, type UpconvNode } from "../graph.ts";
 import { accumulateVoxel, createSums, logitGradient, lossFromSums } from "../loss.ts";
 import type { Batch, LossSpec } from "../types.ts";
 import { type ConvSizes, concatChannels, convBackward, convForward, splitChannels } from "./conv.ts";
@@ -21,6 +21,8 @@ import { type UpconvSizes, upconvBackward, upconvForward } from "./upconv.ts";
 export type Values = Map<string, Float64Array>;
 /** Channel dropout factors [N * Cout] by conv node name. */
 export type Dropout = ReadonlyMap<string, ArrayLike<number>>;
+/** Sees the output `u` [N, C, D, H, W] of a convolution (before its tail) and the loss's gradient with respect to it. */
+export type Observer = (node: ConvNode | UpconvNode, u: Float64Array, gradient: Float64Array) => void;
 
 export interface ForwardOptions {
   /** Batch norm by the batch's own statistics, dropout applied. */
@@ -32,6 +34,8 @@ export interface ForwardOptions {
 interface NodeTape {
   /** Input of the convolution (concatenated). */
   input?: Float64Array;
+  /** Output of the convolution, before its tail. */
+  convolved?: Float64Array;
   /** Input of the activation. */
   activation?: Float64Array;
   norm?: NormTape;
@@ -75,6 +79,7 @@ function convUnitForward(
   const tape: NodeTape = { input: concatChannels(parts, channels, sizes.batch, voxelCount(sizes.shape)) };
   let statistics: BatchStatistics | null = null;
   let y = convForward(tape.input!, get(params, `${name}.weight`), get(params, `${name}.bias`), sizes);
+  tape.convolved = y;
   if (!tail) return { y, tape, statistics };
 
   const activate = (): void => {
@@ -111,6 +116,7 @@ function convUnitBackward(
   dy: Float64Array,
   dropout: Dropout | undefined,
   gradients: Values,
+  observe: Observer | undefined,
 ): Float64Array[] {
   const { tail, name } = node;
   const sizes = convSizes(graph, node);
@@ -130,6 +136,7 @@ function convUnitBackward(
     }
     if (tail.order === "conv-act-norm") deactivate();
   }
+  observe?.(node, tape.convolved!, d);
   const back = convBackward(d, tape.input!, get(params, `${name}.weight`), sizes);
   gradients.set(`${name}.weight`, back.weight);
   gradients.set(`${name}.bias`, back.bias);
@@ -182,6 +189,7 @@ export function backward(
   pass: Forward,
   logitGradients: Float64Array,
   dropout?: Dropout,
+  observe?: Observer,
 ): Values {
   const gradients: Values = new Map();
   const pending: Float64Array[] = [];
@@ -197,11 +205,12 @@ export function backward(
     const x = pass.tensors[node.inputs[0]];
     const dy = pending[node.output] ?? new Float64Array(pass.tensors[node.output].length);
     if (node.kind === "conv") {
-      const parts = convUnitBackward(graph, node, params, tape, dy, dropout, gradients);
+      const parts = convUnitBackward(graph, node, params, tape, dy, dropout, gradients, observe);
       node.inputs.forEach((id, i) => {
         give(id, parts[i]);
       });
     } else if (node.kind === "upconv") {
+      observe?.(node, pass.tensors[node.output], dy);
       const sizes = upconvSizes(graph, node.inputs[0], node.output, node.factor);
       const back = upconvBackward(dy, x, get(params, `${node.name}.weight`), sizes);
       gradients.set(`${node.name}.weight`, back.weight);
@@ -253,6 +262,7 @@ export function lossAndGradients(
   batch: Batch,
   spec: LossSpec,
   dropout?: Dropout,
+  observe?: Observer,
 ): { loss: number; dice: number[]; gradients: Values; statistics: Map<string, BatchStatistics> } {
   const pass = forward(graph, params, batch.input, { training: true, dropout });
   const classes = graph.tensors[graph.output].channels;
@@ -264,5 +274,6 @@ export function lossAndGradients(
     spec,
     graph.batch,
   );
-  return { loss, dice, gradients: backward(graph, params, pass, gradient, dropout), statistics: pass.statistics };
+  const gradients = backward(graph, params, pass, gradient, dropout, observe);
+  return { loss, dice, gradients, statistics: pass.statistics };
 }

@@ -2,6 +2,7 @@ import { fail } from "../../util/errors.ts";
 import type { Graph } from "../graph.ts";
 import type { Backend, Inference, Trainer, TrainSpec } from "../types.ts";
 import { createInference } from "./inference.ts";
+import { createMeter } from "./meter.ts";
 import { askForWideVectors, type ProbeResult, probe } from "./probe.ts";
 import type { Staged } from "./runtime.ts";
 import { createTeam, processors } from "./team.ts";
@@ -51,6 +52,7 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
     probe: probeOnce,
     inference: (graph) => createInference(graph, team, tiles),
     trainer: (graph, spec) => createTrainer(graph, spec, team, tiles),
+    meter: (graph, loss) => createMeter(graph, loss, team, tiles),
     close: () => team.close(),
   };
 }

@@ -167,6 +167,18 @@ export function emitSum(f: FunctionBuilder, layout: Layout): void {
   });
 }
 
+/** Sums |u|, u^2 and u g over the interior. Arguments: u, g, -, sums, planes, rows. */
+export function emitChannelSums(f: FunctionBuilder, layout: Layout): void {
+  const [u, g] = f.vectors(2);
+  emitWalk(f, layout, { pointers: 2, coefficients: 0, sums: 3 }, ({ pointers: [pu, pg], offset, sums }) => {
+    f.get(pu).load(offset).set(u);
+    f.get(pg).load(offset).set(g);
+    f.get(sums[0]).get(u).abs().add().set(sums[0]);
+    f.fma(u, u, sums[1]);
+    f.fma(u, g, sums[2]);
+  });
+}
+
 /** to = sum of `slabs` arrays that lie `stride` bytes apart, in slab order. Arguments: first array, destination, vectors. */
 export function emitMerge(f: FunctionBuilder, slabs: number, stride: number): void {
   const [FROM, TO, COUNT] = [0, 1, 2];

@@ -47,9 +47,11 @@ test("a comparison selects by lanes", () => {
   f.get(0).load(0).set(a).get(0).load(16).set(b);
   f.get(0).get(a).get(b).get(a).get(b).greater().select().store(32);
   f.get(0).get(a).get(b).max().store(48);
+  f.get(0).get(a).abs().store(64);
   const { floats, call } = start(f);
   floats.set([1, -2, 3, 0, 0, 5, 2, 0]);
   call(0);
+  expect([...floats.subarray(16, 20)]).toEqual([1, 2, 3, 0]);
   expect([...floats.subarray(8, 16)]).toEqual([1, 5, 3, 0, 1, 5, 3, 0]);
 });
 

@@ -135,6 +135,9 @@ export class FunctionBuilder {
     const bytes = new Uint8Array(new Float32Array([value, value, value, value]).buffer);
     return this.simd(0x0c).put(...bytes);
   }
+  abs(): this {
+    return this.simd(0xe0);
+  }
   add(): this {
     return this.simd(0xe4);
   }

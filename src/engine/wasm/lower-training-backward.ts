@@ -8,17 +8,24 @@ import type { KeptUnit } from "./lower-training-forward.ts";
 import type { PreparedWeights } from "./lower-training-weights.ts";
 import { convWeightGradient, upconvWeightGradient } from "./lower-weight-gradient.ts";
 import type { ParameterSlot } from "./parameters.ts";
-import { PARTIAL_BYTES } from "./partials.ts";
+import { PARTIAL_BYTES, type WeightGradientWork } from "./partials.ts";
 import { emitMaxPoolBackward } from "./pool.ts";
 import type { Task } from "./program.ts";
 import { slabStart, slabsOf } from "./slabs.ts";
 import { blockVectors } from "./tiles.ts";
+
+/**
+ * Takes the place of the parameters' gradients: gets the gradient of a convolution's output (before its tail), may add stages,
+ * and gives tasks for the stage in which the gradients of the inputs are made.
+ */
+export type GradientReader = (node: ConvNode | UpconvNode, inputs: Placed[], grad: Placed) => Task[];
 
 /** The lowering of the backward pass as it goes from node to node. */
 interface Backward {
   t: TrainingContext;
   weights: PreparedWeights;
   units: Map<ConvNode, KeptUnit>;
+  reader: GradientReader | undefined;
   /** The gradient of a tensor that is known already. */
   known(id: number): Placed;
   /** The gradient's memory; `fresh` where nothing has been written to it yet. */
@@ -33,9 +40,14 @@ interface Backward {
 }
 
 /** Stages of the backward pass, from the loss's gradient (which has taken the logits' place) to all parameters' gradients. */
-export function stageBackward(t: TrainingContext, weights: PreparedWeights, units: Map<ConvNode, KeptUnit>): void {
+export function stageBackward(
+  t: TrainingContext,
+  weights: PreparedWeights,
+  units: Map<ConvNode, KeptUnit>,
+  reader?: GradientReader,
+): void {
   const { b, graph, arena, layouts } = t;
-  const areas = [arena.take(PARTIAL_BYTES), arena.take(PARTIAL_BYTES)];
+  const areas = reader ? [] : [arena.take(PARTIAL_BYTES), arena.take(PARTIAL_BYTES)];
   const pool = createPool(arena);
   const grads = new Map<number, Placed>([[graph.output, t.outputs[graph.output]]]);
   let pending: Task[] = [];
@@ -43,6 +55,7 @@ export function stageBackward(t: TrainingContext, weights: PreparedWeights, unit
     t,
     weights,
     units,
+    reader,
     known: (id) => grads.get(id)!,
     take(id) {
       const held = grads.get(id);
@@ -105,7 +118,6 @@ function sumTasks({ b, graph }: TrainingContext, grad: Placed, sums: { from: num
 function backwardConv(pass: Backward, node: ConvNode): void {
   const { t } = pass;
   const { b, graph } = t;
-  const { packed, slots } = t.parameters.conv(node);
   const grad = pass.known(node.output);
   const { layout } = grad;
   const slabs = slabsOf(layout.shape, graph.batch).length;
@@ -113,14 +125,12 @@ function backwardConv(pass: Backward, node: ConvNode): void {
   const sums = { from: t.arena.take(stride * slabs), stride, slabs };
   const unit = pass.units.get(node);
   if (unit && node.tail) backwardTail(pass, node, node.tail, unit, sums);
-  else pass.stage(sumTasks(t, grad, sums));
+  else if (!pass.reader) pass.stage(sumTasks(t, grad, sums));
 
-  const work = convWeightGradient(
-    b,
-    { packed, inputs: node.inputs.map((id) => t.outputs[id]), grad, batch: graph.batch },
-    { gradient: t.gradient + slots.weight.offset, partials: pass.partials() },
-  );
-  const tasks = work.tasks;
+  const inputs = node.inputs.map((id) => t.outputs[id]);
+  const { tasks, merge } = pass.reader
+    ? { tasks: pass.reader(node, inputs, grad), merge: [] }
+    : convGradients(pass, node, inputs, grad, sums);
   node.inputs.forEach((id, s) => {
     if (id === graph.input) return;
     const { grad: to, fresh } = pass.take(id);
@@ -139,9 +149,26 @@ function backwardConv(pass: Backward, node: ConvNode): void {
     );
   });
   pass.stage(tasks);
+  pass.later(merge);
+}
+
+/** The gradients of a convolution's weights and bias; `sums` are the slabs' sums over `grad`. */
+function convGradients(
+  { t, partials }: Backward,
+  node: ConvNode,
+  inputs: Placed[],
+  grad: Placed,
+  sums: { from: number; stride: number; slabs: number },
+): WeightGradientWork {
+  const { packed, slots } = t.parameters.conv(node);
+  const { tasks, merge } = convWeightGradient(
+    t.b,
+    { packed, inputs, grad, batch: t.graph.batch },
+    { gradient: t.gradient + slots.weight.offset, partials: partials() },
+  );
   // A norm straight after the convolution takes the bias out again: its gradient is 0, not float noise.
   const inert = node.tail !== null && node.tail.order === "conv-norm-act" && node.tail.norm !== "none";
-  pass.later(inert ? work.merge : [...work.merge, biasMerge(t, sums, slots.bias)]);
+  return { tasks, merge: inert ? merge : [...merge, biasMerge(t, sums, slots.bias)] };
 }
 
 /** From the gradient of a unit's output to that of its convolution's output, in place; leaves the sums for the bias. */
@@ -196,28 +223,33 @@ function backwardTail(
 }
 
 function backwardUpconv(pass: Backward, node: UpconvNode): void {
-  const { t } = pass;
-  const { b, graph } = t;
-  const { packed, slots } = t.parameters.upconv(node);
+  const { b, graph, outputs, parameters } = pass.t;
   const fine = pass.known(node.output);
-  const slabs = slabsOf(fine.layout.shape, graph.batch).length;
-  const stride = fine.layout.padded * 8;
-  const sums = { from: t.arena.take(stride * slabs), stride, slabs };
-  const batch = graph.batch;
-  const work = upconvWeightGradient(
-    b,
-    { packed, input: t.outputs[node.inputs[0]], grad: fine, batch },
-    { gradient: t.gradient + slots.weight.offset, partials: pass.partials() },
-  );
+  const input = outputs[node.inputs[0]];
+  const { tasks, merge } = pass.reader
+    ? { tasks: pass.reader(node, [input], fine), merge: [] }
+    : upconvGradients(pass, node, input, fine);
   const { grad: coarse, fresh } = pass.take(node.inputs[0]);
   if (!fresh) throw new Error(`tensor ${graph.tensors[node.inputs[0]].name} has two readers`);
+  const { packed } = parameters.upconv(node);
   const weights = pass.weights.transposed.get(node)![0];
-  pass.stage([
-    ...work.tasks,
-    ...upconvDataGradientTasks(b, { packed, fine, coarse, weights, batch }),
-    ...sumTasks(t, fine, sums),
-  ]);
-  pass.later([...work.merge, biasMerge(t, sums, slots.bias)]);
+  pass.stage([...tasks, ...upconvDataGradientTasks(b, { packed, fine, coarse, weights, batch: graph.batch })]);
+  pass.later(merge);
+}
+
+/** The gradients of a transposed convolution's weights and bias. */
+function upconvGradients({ t, partials }: Backward, node: UpconvNode, input: Placed, grad: Placed): WeightGradientWork {
+  const { packed, slots } = t.parameters.upconv(node);
+  const batch = t.graph.batch;
+  const { tasks, merge } = upconvWeightGradient(
+    t.b,
+    { packed, input, grad, batch },
+    { gradient: t.gradient + slots.weight.offset, partials: partials() },
+  );
+  const slabs = slabsOf(grad.layout.shape, batch).length;
+  const stride = grad.layout.padded * 8;
+  const sums = { from: t.arena.take(stride * slabs), stride, slabs };
+  return { tasks: [...tasks, ...sumTasks(t, grad, sums)], merge: [...merge, biasMerge(t, sums, slots.bias)] };
 }
 
 function backwardPool(pass: Backward, node: PoolNode): void {

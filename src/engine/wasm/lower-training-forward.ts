@@ -1,5 +1,5 @@
 import type { ConvNode } from "../graph.ts";
-import { convTasks, type Placed, upconvTasks } from "./lower-conv.ts";
+import { type ConvCall, convTasks, type Placed, upconvTasks } from "./lower-conv.ts";
 import { maxPoolTasks, stageUnit } from "./lower-forward.ts";
 import type { TrainingContext } from "./lower-training.ts";
 import type { PreparedWeights } from "./lower-training-weights.ts";
@@ -31,15 +31,8 @@ export function stageForward(t: TrainingContext, weights: PreparedWeights): Map<
       b.stage(upconvTasks(b, { packed, input, output, weights: param + slots.weight.offset, bias, batch }));
       continue;
     }
-    const { packed, slots } = t.parameters.conv(node);
-    const call = {
-      kernel: node.kernel,
-      inputs: node.inputs.map((id) => outputs[id]),
-      vectors: packed.vectors,
-      V: packed.V,
-      weights: weights.forward.get(node) ?? param + slots.weight.offset,
-      batch,
-    };
+    const { slots } = t.parameters.conv(node);
+    const call = convCall(t, weights, node);
     if (!node.tail) {
       const bias = param + slots.bias.offset;
       b.stage(convTasks(b, { ...call, output, epilogue: { bias, slope: null, affine: false, stats: null } }));
@@ -49,4 +42,17 @@ export function stageForward(t: TrainingContext, weights: PreparedWeights): Map<
     units.set(node, { z, plan: stageUnit(b, arena, { call, tail: node.tail, z, output, slots, param }) });
   }
   return units;
+}
+
+/** A node's convolution with the weights in the form that its kernel reads. */
+export function convCall(t: TrainingContext, weights: PreparedWeights, node: ConvNode): ConvCall {
+  const { packed, slots } = t.parameters.conv(node);
+  return {
+    kernel: node.kernel,
+    inputs: node.inputs.map((id) => t.outputs[id]),
+    vectors: packed.vectors,
+    V: packed.V,
+    weights: weights.forward.get(node) ?? t.param + slots.weight.offset,
+    batch: t.graph.batch,
+  };
 }

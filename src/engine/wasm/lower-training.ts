@@ -1,26 +1,33 @@
 import type { Graph } from "../graph.ts";
 import { usesSecondMoment } from "../optimiser.ts";
-import type { TrainSpec } from "../types.ts";
+import type { LossSpec, TrainSpec } from "../types.ts";
 import type { Arena } from "./arena.ts";
 import type { Layout } from "./layout.ts";
 import type { Placed } from "./lower-conv.ts";
 import { layoutsOf, takeControl } from "./lower-forward.ts";
 import { stageLoss } from "./lower-loss.ts";
-import { stageBackward } from "./lower-training-backward.ts";
+import { type GradientReader, stageBackward } from "./lower-training-backward.ts";
 import { stageForward } from "./lower-training-forward.ts";
-import { stageWeights } from "./lower-training-weights.ts";
+import { type PreparedWeights, stageWeights } from "./lower-training-weights.ts";
 import { type ParameterCopies, stageUpdate } from "./lower-update.ts";
 import { type ParameterBlock, placeParameters } from "./parameters.ts";
 import type { ProgramBuilder } from "./program.ts";
 
-/** Addresses the trainer needs from outside, and where the stages divide. */
-export interface TrainingLayout extends ParameterCopies {
+/** What those who run a forward and a backward pass need to know. */
+export interface PassLayout {
   parameters: ParameterBlock;
+  /** Byte addresses of the parameter block and of its gradient. */
+  param: number;
+  gradient: number;
   control: number;
   input: Placed;
   target: number;
   /** Dropout factors, float [N][padded], by conv node name. */
   dropout: Map<string, { address: number; channels: number; padded: number }>;
+}
+
+/** The trainer's copies of the parameters, and where its stages divide. */
+export interface TrainingLayout extends PassLayout, ParameterCopies {
   /** Stages [0, gradients) leave the gradients; [gradients, end) update. */
   gradientStages: number;
   endStage: number;
@@ -42,42 +49,47 @@ export interface TrainingContext {
 
 /** Turns a graph into the stages of one training step, and lays out all memory for it. */
 export function lowerTraining(b: ProgramBuilder, graph: Graph, spec: TrainSpec, arena: Arena): TrainingLayout {
-  const layouts = layoutsOf(graph);
-  const parameters = placeParameters(graph, layouts, b.tiles);
-  const control = takeControl(arena, graph);
+  const passes = lowerPasses(b, graph, spec.loss, arena);
+  const { parameters, param, gradient } = passes;
+  const gradientStages = b.stageCount();
   const copies: ParameterCopies = {
-    param: arena.take(parameters.bytes),
-    gradient: arena.take(parameters.bytes),
+    param,
+    gradient,
     m: arena.take(parameters.bytes),
     v: usesSecondMoment(spec.optimiser) ? arena.take(parameters.bytes) : 0,
     average: spec.ema > 0 ? arena.take(parameters.bytes) : 0,
   };
+  b.label("update");
+  stageUpdate(b, arena, { spec, parameters, at: copies });
+  return { ...passes, ...copies, gradientStages, endStage: b.stageCount() };
+}
+
+/** Stages of a forward pass, the loss and a backward pass: for the parameters' gradients, or for what `reader` makes of it. */
+export function lowerPasses(
+  b: ProgramBuilder,
+  graph: Graph,
+  loss: LossSpec,
+  arena: Arena,
+  reader?: (t: TrainingContext, weights: PreparedWeights) => GradientReader,
+): PassLayout {
+  const layouts = layoutsOf(graph);
+  const parameters = placeParameters(graph, layouts, b.tiles);
+  const control = takeControl(arena, graph);
+  const param = arena.take(parameters.bytes);
+  const gradient = arena.take(parameters.bytes);
   const outputs = layouts.map((layout) => ({ layout, address: arena.take(graph.batch * layout.sampleBytes) }));
   const [D, H, W] = graph.tensors[graph.input].shape;
   const target = arena.take(graph.batch * D * H * W);
-  const { param, gradient } = copies;
   const context: TrainingContext = { b, graph, arena, layouts, outputs, parameters, param, gradient };
   b.label("weights");
   const weights = stageWeights(context);
   const units = stageForward(context, weights);
   b.label("loss");
-  stageLoss(b, arena, { graph, loss: spec.loss, logits: outputs[graph.output], target });
-  stageBackward(context, weights, units);
-  const gradientStages = b.stageCount();
-  b.label("update");
-  stageUpdate(b, arena, { spec, parameters, at: copies });
-  const dropout: TrainingLayout["dropout"] = new Map();
+  stageLoss(b, arena, { graph, loss, logits: outputs[graph.output], target });
+  stageBackward(context, weights, units, reader?.(context, weights));
+  const dropout: PassLayout["dropout"] = new Map();
   for (const [{ name }, { plan }] of units) {
     dropout.set(name, { address: plan.dropout, channels: plan.channels, padded: plan.padded });
   }
-  return {
-    ...copies,
-    parameters,
-    control,
-    input: outputs[graph.input],
-    target,
-    dropout,
-    gradientStages,
-    endStage: b.stageCount(),
-  };
+  return { parameters, param, gradient, control, input: outputs[graph.input], target, dropout };
 }

@@ -1,11 +1,11 @@
 import { fail } from "../../util/errors.ts";
-import { checkBatch, checkShapes, checkTargets } from "../check.ts";
+import { checkShapes, checkTargets } from "../check.ts";
 import type { Graph } from "../graph.ts";
 import { usesSecondMoment } from "../optimiser.ts";
 import type { Batch, StepOptions, TensorMap, Trainer, TrainSpec } from "../types.ts";
 import { createArena } from "./arena.ts";
 import { CONTROL } from "./control.ts";
-import { scatter } from "./layout.ts";
+import { loadBatch } from "./load-batch.ts";
 import { lowerTraining } from "./lower-training.ts";
 import { readParameters, writeParameters } from "./parameters.ts";
 import { createProgramBuilder } from "./program.ts";
@@ -25,27 +25,14 @@ export async function createTrainer(
   const builder = createProgramBuilder(tiles, arena);
   const layout = lowerTraining(builder, graph, spec, arena);
   const program = await loadProgram(builder, arena, layout.control, team);
-  const { f32, f64, u8 } = program.executor.context;
+  const { context } = program.executor;
+  const { f32, f64 } = context;
   const control = layout.control / 8;
   const { slots } = layout.parameters;
   const trained = slots.filter((slot) => slot.info.trained);
   const classes = graph.tensors[graph.output].channels;
   let stepsDone = 0;
 
-  const load = (batch: Batch, dropout: TensorMap | undefined): void => {
-    checkBatch(graph, batch, dropout);
-    scatter(f32, layout.input.address, layout.input.layout, graph.batch, batch.input);
-    u8.set(batch.target, layout.target);
-    for (const [name, { address, channels, padded }] of layout.dropout) {
-      const factors = dropout?.get(name);
-      const at = address / 4;
-      f32.fill(1, at, at + graph.batch * padded);
-      if (!factors) continue;
-      for (let n = 0; n < graph.batch; n++) {
-        f32.set(factors.subarray(n * channels, (n + 1) * channels), at + n * padded);
-      }
-    }
-  };
   const loss = (): { loss: number; dice: number[] } => ({
     loss: f64[control + CONTROL.loss],
     dice: Array.from(f64.subarray(control + CONTROL.dice, control + CONTROL.dice + classes)),
@@ -76,7 +63,7 @@ export async function createTrainer(
       if (spec.ema > 0) writeParameters(f32, layout.average, slots, state, "ema.");
     },
     step(batch: Batch, options: StepOptions) {
-      load(batch, options.dropout);
+      loadBatch(context, graph, layout, batch, options.dropout);
       stepsDone++;
       f64[control + CONTROL.learningRate] = options.learningRate;
       f64[control + CONTROL.step] = stepsDone;
@@ -85,7 +72,7 @@ export async function createTrainer(
       return { ...loss(), gradientNorm: f64[control + CONTROL.gradientNorm] };
     },
     gradients(batch, options) {
-      load(batch, options?.dropout);
+      loadBatch(context, graph, layout, batch, options?.dropout);
       f64[control + CONTROL.updateRunning] = 0;
       program.run(0, layout.gradientStages);
       return { loss: loss().loss, gradients: readParameters(f32, layout.gradient, trained) };

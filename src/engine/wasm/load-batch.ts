@@ -1,0 +1,28 @@
+import { checkBatch } from "../check.ts";
+import type { Graph } from "../graph.ts";
+import type { Batch, TensorMap } from "../types.ts";
+import type { OpContext } from "./control.ts";
+import { scatter } from "./layout.ts";
+import type { PassLayout } from "./lower-training.ts";
+
+/** Checks a batch and puts it and the dropout factors (all 1 where there are none) where the passes read them. */
+export function loadBatch(
+  { f32, u8 }: OpContext,
+  graph: Graph,
+  to: PassLayout,
+  batch: Batch,
+  dropout: TensorMap | undefined,
+): void {
+  checkBatch(graph, batch, dropout);
+  scatter(f32, to.input.address, to.input.layout, graph.batch, batch.input);
+  u8.set(batch.target, to.target);
+  for (const [name, { address, channels, padded }] of to.dropout) {
+    const factors = dropout?.get(name);
+    const at = address / 4;
+    f32.fill(1, at, at + graph.batch * padded);
+    if (!factors) continue;
+    for (let n = 0; n < graph.batch; n++) {
+      f32.set(factors.subarray(n * channels, (n + 1) * channels), at + n * padded);
+    }
+  }
+}
