@@ -119,9 +119,13 @@ export class FunctionBuilder {
   load(offset: number): this {
     return this.memory(0x00, 4, offset);
   }
-  /** [address] -> the float there in all four lanes */
+  /**
+   * [address] -> the float at address + offset in all four lanes. The sum is made here: V8 does not fold the offset into a splat load
+   * but keeps memory base + offset in a register, shares it among loads and then spills it, which costs a third of a kernel's speed.
+   */
   loadSplat(offset: number): this {
-    return this.memory(0x09, 2, offset);
+    if (offset !== 0) this.const(offset).addInt();
+    return this.memory(0x09, 2, 0);
   }
   /** [address, v128] -> */
   store(offset: number): this {
