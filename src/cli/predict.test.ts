@@ -9,7 +9,7 @@ import { flat } from "../net/make.ts";
 import { random } from "../util/random.ts";
 import { readVolume, writeVolume } from "../volume/files.ts";
 import type { Vec3, Volume } from "../volume/volume.ts";
-import { predictCommand } from "./predict.ts";
+import { predictCommand, windowsText } from "./predict.ts";
 
 let root = "";
 let stdout = "";
@@ -112,6 +112,30 @@ test("a folder of scans: a damaged file fails in words, the rest are written", a
   expect(stderr).toMatch(/2\/3 b {2}failed: .*b\.nii\.gz/);
   expect(stdout).toMatch(/^2 of 3 cases written to .*\n1 failed: b\.\n$/);
   expect(process.exitCode).toBe(1);
+});
+
+test("progress of one scan: the share of windows, and the time left at the pace since the first", async () => {
+  expect(windowsText(1, 300, 0)).toBe("0 %");
+  expect(windowsText(101, 301, 50)).toBe("33 %  1 min 40 s left");
+  expect(windowsText(301, 301, 150)).toBe("100 %  0 s left");
+  const terminal = process.stderr.isTTY;
+  try {
+    process.stderr.isTTY = true;
+    vi.spyOn(performance, "now").mockImplementation(
+      (
+        (ms) => () =>
+          (ms += 1000)
+      )(0),
+    );
+    await predict(at("set/imagesTr/a.nii.gz"), "--model", at("run"), "--window", "patch", "--out", at("live"));
+  } finally {
+    process.stderr.isTTY = terminal;
+  }
+  const shares = [...stderr.matchAll(/1\/1 a {2}(\d+) %/g)].map(([, share]) => Number(share));
+  expect(shares.length).toBeGreaterThan(10);
+  expect(shares).toEqual(shares.toSorted((a, b) => a - b));
+  expect(shares.at(-1)).toBe(100);
+  expect(stderr).toMatch(/reading.*preparing.*50 % {2}\d+ .*left.*writing/s);
 });
 
 test("PNG in, PNG out; test cases; training cases are marked", async () => {

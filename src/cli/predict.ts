@@ -5,7 +5,7 @@ import { createBackend } from "../engine/backend.ts";
 import { loadModel } from "../model/files.ts";
 import { assertSafeFolder, type CaseChoice, findInputs, outputPath, type PredictInput } from "../predict/files.ts";
 import { createPredictor, type Predictor, type Segmentation } from "../predict/segment.ts";
-import { createProgress, type Progress } from "../train/progress.ts";
+import { createProgress, durationText, type Progress } from "../train/progress.ts";
 import { UserError } from "../util/errors.ts";
 import { writeVolume } from "../volume/files.ts";
 
@@ -115,17 +115,24 @@ async function predictAll(
   for (const [index, input] of inputs.entries()) {
     const { id } = input;
     const head = `${index + 1}/${inputs.length} ${id}`;
-    progress.live(head);
+    progress.live(`${head}  reading`);
     try {
       const { images } = await readCase({ id, images: input.images }, channels);
+      progress.live(`${head}  preparing`);
+      // The first window waits for the net to be compiled, so the pace is that of the ones after it.
+      let first: number | undefined;
       const { labels, milliseconds } = await predictor.segment(images, {
         id,
         models: input.models,
         step: options.step,
         shifts: options.shifts,
         mirror: options.mirror,
-        onProgress: (part, of) => progress.live(of > 1 ? `${head}: window ${part} of ${of}` : head),
+        onProgress: (part, of) => {
+          first ??= performance.now();
+          progress.live(`${head}  ${windowsText(part, of, (performance.now() - first) / 1000)}`);
+        },
       });
+      progress.live(`${head}  writing`);
       const file = outputPath(options.out, input);
       await writeVolume(file, labels);
       done.push({ id, file, milliseconds });
@@ -139,6 +146,13 @@ async function predictAll(
     }
   }
   return { done, failed, faults };
+}
+
+/** "37 %  1 min 12 s left" when `done` windows are predicted, `seconds` after the first one. */
+export function windowsText(done: number, total: number, seconds: number): string {
+  const percent = `${Math.floor((100 * done) / total)} %`;
+  if (done < 2) return percent;
+  return `${percent}  ${durationText((seconds / (done - 1)) * (total - done))} left`;
 }
 
 function describe(

@@ -1,26 +1,28 @@
 import { fail } from "../util/errors.ts";
 import type { VoxelArray } from "../volume/volume.ts";
-import { meanAndSd, percentiles } from "./statistics.ts";
+import { type PlanePasses, planePercentiles } from "./preprocess-percentiles.ts";
 import type { Normalisation } from "./types.ts";
 
-/** Brings one channel of one volume to the common scale, as a new array. UserError (with `where`) for NaN or infinite voxels. */
-export function normalise(data: VoxelArray, how: Normalisation, where: () => string): Float32Array {
-  const out = Float32Array.from(data);
-  checkFinite(out, where);
+/** Brings values of a channel to the common scale, in place. */
+type Normaliser = (values: Float32Array) => void;
+
+/** The scale of one channel of one volume; `planes` pass over all its values where the scale is the volume's own. */
+export function createNormaliser(planes: PlanePasses, how: Normalisation): Normaliser {
   switch (how.kind) {
-    case "scale":
-      for (let i = 0; i < out.length; i++) out[i] /= how.divisor;
-      return out;
+    case "scale": {
+      const { divisor } = how;
+      return (x) => {
+        for (let i = 0; i < x.length; i++) x[i] /= divisor;
+      };
+    }
     case "ct":
-      clip(out, how.low, how.high);
-      return standardise(out, how.mean, how.sd);
+      return clipAndStandardise(how.low, how.high, how.mean, how.sd);
     case "zscore": {
-      if (how.percentiles) {
-        const [low, high] = percentiles(out, how.percentiles);
-        clip(out, low, high);
-      }
-      const { mean, sd } = meanAndSd(out);
-      return standardise(out, mean, sd);
+      const [low, high] = how.percentiles
+        ? planePercentiles(planes, how.percentiles)
+        : [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+      const { mean, sd } = clippedMeanAndSd(planes, low, high);
+      return clipAndStandardise(low, high, mean, sd);
     }
   }
 }
@@ -34,13 +36,30 @@ export function checkFinite(data: VoxelArray, where: () => string): void {
   }
 }
 
-function clip(x: Float32Array, low: number, high: number): void {
-  for (let i = 0; i < x.length; i++) x[i] = Math.min(high, Math.max(low, x[i]));
-}
-
-function standardise(x: Float32Array, mean: number, sd: number): Float32Array {
+function clipAndStandardise(low: number, high: number, mean: number, sd: number): Normaliser {
   // A constant volume becomes zeros instead of a division by 0.
   const gain = 1 / Math.max(sd, 1e-8);
-  for (let i = 0; i < x.length; i++) x[i] = (x[i] - mean) * gain;
-  return x;
+  return (x) => {
+    for (let i = 0; i < x.length; i++) x[i] = (clip(x[i], low, high) - mean) * gain;
+  };
+}
+
+/** As the float32 that a clipped voxel is. */
+function clip(x: number, low: number, high: number): number {
+  return Math.fround(Math.min(high, Math.max(low, x)));
+}
+
+/** Mean and population standard deviation of the clipped values, two passes in float64. */
+function clippedMeanAndSd(planes: PlanePasses, low: number, high: number): { mean: number; sd: number } {
+  let n = 0;
+  let sum = 0;
+  for (const plane of planes()) {
+    for (let i = 0; i < plane.length; i++) sum += clip(plane[i], low, high);
+    n += plane.length;
+  }
+  const mean = sum / n;
+  let squares = 0;
+  for (const plane of planes())
+    for (let i = 0; i < plane.length; i++) squares += (clip(plane[i], low, high) - mean) ** 2;
+  return { mean, sd: Math.sqrt(squares / n) };
 }

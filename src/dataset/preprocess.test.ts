@@ -3,13 +3,17 @@ import { describe, expect, test } from "vitest";
 import { random } from "../util/random.ts";
 import { readVolume } from "../volume/files.ts";
 import { axisCodes, reorient } from "../volume/orientation.ts";
-import { spacingOf, type Vec3, type Volume } from "../volume/volume.ts";
-import { chooseCrop } from "./crop.ts";
-import { normalise } from "./normalise.ts";
-import { prepareCase, restoreGrid } from "./preprocess.ts";
+import { resample } from "../volume/resample.ts";
+import { spacingOf, type Vec3, type Volume, voxelCount } from "../volume/volume.ts";
+import { chooseCrop, cropVolume } from "./crop.ts";
+import { createNormaliser } from "./normalise.ts";
+import { openCase, prepareCase } from "./preprocess.ts";
+import { planePercentiles } from "./preprocess-percentiles.ts";
+import { createGridRestorer } from "./preprocess-restore.ts";
+import { percentiles } from "./statistics.ts";
 import { planOf, sharedData } from "./testing.ts";
+import type { Normalisation, Plan, PreparedCase } from "./types.ts";
 
-const where = () => "here";
 const unit = (): Float64Array => Float64Array.of(1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1);
 const labels = [0, 1, 255].map((value) => ({ value, name: `label ${value}` }));
 const plan = planOf({ labels, channels: [{ name: "MRI", normalisation: { kind: "scale", divisor: 1 } }] });
@@ -20,21 +24,61 @@ function oneHot(classes: Uint8Array, K: number): Float32Array {
   return scores;
 }
 
+/** Scores [K, D, H, W] back on the file's grid. */
+function restoreGrid(scores: Float32Array, prepared: PreparedCase, plan: Plan): Volume<Uint8Array> {
+  const restorer = createGridRestorer(prepared, plan);
+  const [D, H, W] = prepared.shape;
+  for (let d = 0; d < D; d++) restorer.push(planeOf(scores, [D, H, W], d));
+  return restorer.finish();
+}
+
+/** Plane d of [K, D, H, W] as [K, H, W]. */
+function planeOf(scores: Float32Array, [D, H, W]: Vec3, d: number): Float32Array {
+  const K = scores.length / (D * H * W);
+  const rows = Array.from({ length: K }, (_, k) => [...scores.subarray((k * D + d) * H * W, (k * D + d + 1) * H * W)]);
+  return Float32Array.from(rows.flat());
+}
+
+/** The values as two planes, brought to the common scale. */
+function normalise(values: ArrayLike<number>, how: Normalisation): Float32Array {
+  const x = Float32Array.from(values);
+  const half = x.length >> 1;
+  createNormaliser(() => [x.subarray(0, half), x.subarray(half)], how)(x);
+  return x;
+}
+
 describe("normalise", () => {
   test("z-score clips to the volume's percentiles, then has mean 0 and sd 1", () => {
     const x = Float32Array.of(0, 1, 2, 3, 1000);
     // Percentiles 0 and 75 are 0 and 3: 0 1 2 3 3 has mean 1.8, sd sqrt(1.36).
-    const z = normalise(x, { kind: "zscore", percentiles: [0, 75] }, where);
+    const z = normalise(x, { kind: "zscore", percentiles: [0, 75] });
     for (const [i, v] of [0, 1, 2, 3, 3].entries()) expect(z[i]).toBeCloseTo((v - 1.8) / Math.sqrt(1.36), 5);
     expect(x[4]).toBe(1000);
   });
 
   test("ct uses the set's numbers, scale divides, a constant volume becomes zeros", () => {
     const ct = { kind: "ct", low: -100, high: 300, mean: 100, sd: 50 } as const;
-    expect([...normalise(Int16Array.of(-1000, 150, 900), ct, where)]).toEqual([-4, 1, 4]);
-    expect([...normalise(Uint8Array.of(0, 51, 255), { kind: "scale", divisor: 255 }, where)][2]).toBe(1);
-    expect([...normalise(Uint8Array.of(7, 7), { kind: "zscore", percentiles: null }, where)]).toEqual([0, 0]);
-    expect(() => normalise(Float32Array.of(1, Number.NaN), ct, where)).toThrow(/finite voxels in here, but found NaN/);
+    expect([...normalise(Int16Array.of(-1000, 150, 900), ct)]).toEqual([-4, 1, 4]);
+    expect([...normalise(Uint8Array.of(0, 51, 255), { kind: "scale", divisor: 255 })][2]).toBe(1);
+    expect([...normalise(Uint8Array.of(7, 7), { kind: "zscore", percentiles: null })]).toEqual([0, 0]);
+  });
+
+  test("percentiles of planes are those of the whole list, to the last bit", () => {
+    const value = fc.oneof(fc.float({ noNaN: true, noDefaultInfinity: true }), fc.integer({ min: -3, max: 3 }));
+    const point = fc.double({ min: 0, max: 100, noNaN: true });
+    fc.assert(
+      fc.property(
+        fc.array(value, { minLength: 1, maxLength: 60 }),
+        fc.array(point),
+        fc.nat(60),
+        (list, points, cut) => {
+          const x = Float32Array.from(list);
+          const planes = () => [x.subarray(0, cut), x.subarray(cut)];
+          // -0 and 0 are one value.
+          expect(planePercentiles(planes, points).map((p) => p + 0)).toEqual(percentiles(x, points).map((p) => p + 0));
+        },
+      ),
+    );
   });
 });
 
@@ -117,6 +161,59 @@ describe("prepareCase and restoreGrid", () => {
     expect(prepareCase([image], label, plan, "a").shape).toEqual([1, 1, 8]);
   });
 
+  test("plane by plane gives what the whole volume gives, to the last bit: any axes, crop and spacing", () => {
+    const mm = fc.tuple(...[0, 1, 2].map(() => fc.constantFrom(0.4, 0.7, 1, 1.3, 2.5)));
+    fc.assert(
+      fc.property(arbitrary, mm, ({ shape, code, seed, padded }, spacing) => {
+        const r = random(seed);
+        const [D, H, W] = shape as Vec3;
+        const channel = (): Volume => {
+          const data = Int16Array.from({ length: D * H * W }, (_, i) => (padded && i % W < W / 2 ? 0 : 1 + r.int(900)));
+          return { data, shape: [D, H, W], affine: unit() };
+        };
+        const canonical = [channel(), channel()];
+        const channels = [7, 3].map((divisor) => ({ name: "", normalisation: { kind: "scale", divisor } }) as const);
+        const two = planOf({ labels, spacing: spacing as Vec3, channels });
+        const crop = chooseCrop(canonical);
+        const prepared = prepareCase(
+          canonical.map((volume) => reorient(volume, code)),
+          undefined,
+          two,
+          "a",
+        );
+        const whole = canonical.map((volume, c) => {
+          const data = Float32Array.from(cropVolume(volume, crop).data, (x) => x / channels[c].normalisation.divisor);
+          return [...resample({ data, shape: crop.shape }, prepared.shape).data];
+        });
+        expect(prepared.image).toEqual(Float32Array.from(whole.flat()));
+
+        const voxels = voxelCount(prepared.shape);
+        const scores = Float32Array.from({ length: 3 * voxels }, () => r.next());
+        const grids = [0, 1, 2].map((k) => {
+          const data = scores.subarray(k * voxels, (k + 1) * voxels);
+          return resample({ data, shape: prepared.shape }, crop.shape).data;
+        });
+        const inside = cropVolume(reorient(restoreGrid(scores, prepared, two)), crop).data;
+        expect([...inside]).toEqual(
+          Array.from(inside, (_, i) => {
+            const at = grids.map((grid) => grid[i]);
+            return labels[at.indexOf(Math.max(...at))].value;
+          }),
+        );
+      }),
+    );
+  });
+
+  test("planes may be asked for in any order", () => {
+    const affine = unit();
+    affine[10] = 0.6; // D
+    const image: Volume = { data: Float32Array.from({ length: 60 }, (_, i) => (i * 7) % 11), shape: [5, 3, 4], affine };
+    const { shape, image: whole } = prepareCase([image], undefined, plan, "a");
+    expect(shape).toEqual([3, 3, 4]);
+    const opened = openCase([image], plan, "a");
+    for (const d of [2, 0, 1, 1]) expect(opened.plane(d)).toEqual(planeOf(whole, shape, d));
+  });
+
   test("clear errors", () => {
     const image: Volume = { data: new Float32Array(8).fill(1), shape: [2, 2, 2], affine: unit() };
     const label = (data: Volume["data"], shape: Vec3 = [2, 2, 2]): Volume => ({ data, shape, affine: unit() });
@@ -139,6 +236,10 @@ describe("prepareCase and restoreGrid", () => {
     };
     expect(prepareCase([image], shifted(0.04), plan, "a").label).toHaveLength(8);
     expect(() => prepareCase([image], shifted(0.06), plan, "a")).toThrow("a corner 0.0600 mm apart (axes RAS");
+    const holed: Volume = { ...image, data: Float32Array.of(1, 1, 1, Number.NaN, 1, 1, 1, 1) };
+    expect(() => openCase([holed], plan, "a")).toThrow(/finite voxels in case a, channel MRI, but found NaN/);
+    const early = createGridRestorer(prepareCase([image], undefined, plan, "a"), plan);
+    expect(() => early.finish()).toThrow("2 planes of scores for case a, but got 0");
     expect(() => restoreGrid(new Float32Array(16), prepareCase([image], undefined, plan, "a"), plan)).toThrow(
       /3 classes.*got 2 classes/,
     );

@@ -1,10 +1,13 @@
 import { fail } from "../util/errors.ts";
+import { arrayLike } from "../volume/arrays.ts";
 import { cornerShift, shiftLimit } from "../volume/grid.ts";
-import { axisCodes, reorient, restoreOrientation } from "../volume/orientation.ts";
-import { resample, resampleLabels } from "../volume/resample.ts";
-import { spacingOf, type Vec3, type Volume, type VoxelArray, voxelCount } from "../volume/volume.ts";
+import { axisCodes, reorient } from "../volume/orientation.ts";
+import { resampleLabels } from "../volume/resample.ts";
+import { type Vec3, type Volume, type VoxelArray, voxelCount } from "../volume/volume.ts";
 import { chooseCrop, cropVolume } from "./crop.ts";
-import { normalise } from "./normalise.ts";
+import { checkFinite, createNormaliser } from "./normalise.ts";
+import { createPlaneResampler } from "./preprocess-resample.ts";
+import { canonicalView, readPlane } from "./preprocess-view.ts";
 import type { LabelInfo, Plan, PreparedCase } from "./types.ts";
 
 /** Spacings that differ less than this (as a share) count as equal: no resampling. */
@@ -12,11 +15,79 @@ const sameSpacing = 0.01;
 
 const by = (shape: Vec3): string => `[${shape.join(", ")}]`;
 
+/** A case in the net's space, made plane by plane: as large as the scan may be, only what is asked for takes memory. */
+export interface OpenCase extends Omit<PreparedCase, "image" | "label"> {
+  /** Plane d of the prepared image [C, H, W], to be read only. Cheapest in ascending order. */
+  plane(d: number): Float32Array;
+}
+
 /**
- * Brings one case into the net's space: canonical RAS orientation, crop to the non-zero box where that saves at least 25 %,
- * normalisation per channel, resampling to the plan's spacing where it differs by more than 1 % (intensities linear, labels per
- * class linear + argmax). `images`: one volume per channel, all on one grid; `label` on the same grid, with values of
- * `plan.labels`. Throws UserError where channels, grids or label values do not fit.
+ * Looks at one case and gives its planes in the net's space: canonical RAS orientation, crop to the non-zero box where that
+ * saves at least 25 %, normalisation per channel, linear resampling to the plan's spacing where it differs by more than 1 %.
+ * `images`: one volume per channel, all on one grid; they are read until the last plane was asked for. Throws UserError
+ * where channels or grids do not fit or voxels are not finite.
+ */
+export function openCase(images: readonly Volume[], plan: Pick<Plan, "channels" | "spacing">, id: string): OpenCase {
+  const channels = plan.channels.map(({ name }) => name);
+  checkGrids(images, undefined, channels, id);
+  // All take over the first image's affine, so that they turn alike: within the tolerance their axis codes may differ.
+  const { shape: fileShape, affine } = images[0];
+  const view = canonicalView(fileShape, affine);
+  const crop = view.boxOf(chooseCrop(images));
+  const shape = targetShape(crop.shape, view.spacing, plan.spacing);
+  const [D, H, W] = crop.shape;
+  const reading = images.map(({ data }) => {
+    const spare = arrayLike(data, H * W);
+    return (d: number, into: Float32Array): void => into.set(readPlane(data, view, crop, d, spare));
+  });
+  const normalisers = plan.channels.map(({ name, normalisation }, c) => {
+    const plane = new Float32Array(H * W);
+    const planes = function* (): Iterable<Float32Array> {
+      for (let d = 0; d < D; d++) {
+        reading[c](d, plane);
+        yield plane;
+      }
+    };
+    if (holdsFloats(images[c].data))
+      for (const values of planes()) checkFinite(values, () => `case ${id}, channel ${name}`);
+    return createNormaliser(planes, normalisation);
+  });
+  const resampler = createPlaneResampler(images.length, crop.shape, shape);
+  // Planes of the result in ascending order lie between the same two source planes or the next.
+  let entered: { d: number; plane: Float32Array }[] = [];
+  const enter = (d: number): Float32Array => {
+    const known = entered.find((source) => source.d === d);
+    if (known) return known.plane;
+    const plane = new Float32Array(images.length * H * W);
+    for (const [c, read] of reading.entries()) {
+      const values = plane.subarray(c * H * W, (c + 1) * H * W);
+      read(d, values);
+      normalisers[c](values);
+    }
+    const source = { d, plane: resampler.enter(plane) };
+    entered = [...entered, source].slice(-2);
+    return source.plane;
+  };
+  return {
+    id,
+    shape,
+    source: {
+      shape: [...fileShape],
+      affine: [...affine],
+      canonicalShape: view.shape,
+      cropStart: crop.start,
+      cropShape: crop.shape,
+    },
+    plane(d) {
+      const [low, high] = resampler.sources(d);
+      return resampler.leave(d, enter(low), enter(high));
+    },
+  };
+}
+
+/**
+ * Brings one whole case into the net's space, as {@link openCase} does; `label` on the images' grid, with values of `plan.labels`,
+ * is resampled per class linearly + argmax. Throws UserError where channels, grids or label values do not fit.
  */
 export function prepareCase(
   images: readonly Volume[],
@@ -24,40 +95,27 @@ export function prepareCase(
   plan: Pick<Plan, "channels" | "labels" | "spacing">,
   id: string,
 ): PreparedCase {
-  checkGrids(
-    images,
-    label,
-    plan.channels.map(({ name }) => name),
-    id,
-  );
-  const [first] = images;
-  // All take over the first image's affine, so that they turn alike: within the tolerance their axis codes may differ.
-  const { affine } = first;
-  const canonical = images.map((image) => reorient({ ...image, affine }));
-  const crop = chooseCrop(canonical);
-  const shape = targetShape(crop.shape, spacingOf(canonical[0]), plan.spacing);
-  const voxels = voxelCount(shape);
-  const image = new Float32Array(images.length * voxels);
-  for (const [c, volume] of canonical.entries()) {
-    const { data } = cropVolume(volume, crop);
-    const values = normalise(
-      data,
-      plan.channels[c].normalisation,
-      () => `case ${id}, channel ${plan.channels[c].name}`,
-    );
-    image.set(resample({ data: values, shape: crop.shape }, shape).data, c * voxels);
+  const channels = plan.channels.map(({ name }) => name);
+  checkGrids(images, label, channels, id);
+  const { shape, source, plane } = openCase(images, plan, id);
+  const size = shape[1] * shape[2];
+  const image = new Float32Array(images.length * voxelCount(shape));
+  for (let d = 0; d < shape[0]; d++) {
+    const values = plane(d);
+    for (let c = 0; c < images.length; c++) {
+      image.set(values.subarray(c * size, (c + 1) * size), (c * shape[0] + d) * size);
+    }
   }
-  const source = {
-    shape: [...first.shape] as Vec3,
-    affine: [...affine],
-    canonicalShape: canonical[0].shape,
-    cropStart: crop.start,
-    cropShape: crop.shape,
-  };
   if (!label) return { id, image, shape, source };
   const classes = toClasses(label, plan.labels, id);
-  const turned = reorient({ data: classes, shape: label.shape, affine });
-  return { id, image, shape, label: resampleLabels(cropVolume(turned, crop), shape).data, source };
+  const turned = reorient({ data: classes, shape: label.shape, affine: images[0].affine });
+  const cropped = cropVolume(turned, { start: source.cropStart, shape: source.cropShape });
+  return { id, image, shape, label: resampleLabels(cropped, shape).data, source };
+}
+
+/** Integers are finite: there is nothing to check. */
+function holdsFloats(data: VoxelArray): boolean {
+  return data instanceof Float32Array || data instanceof Float64Array;
 }
 
 /** Voxels along each axis at the target spacing; axes of one voxel and differences up to 1 % stay. */
@@ -120,50 +178,4 @@ function toClasses(label: Volume, labels: readonly LabelInfo[], id: string): Uin
     classes[i] = k;
   }
   return classes;
-}
-
-/**
- * Brings class scores back to the file's own grid. `scores` [K, D, H, W] on the prepared grid, K = number of labels (logits or
- * probabilities); they are resampled linearly, the largest wins (ties: the first), background outside the crop.
- * Returns label values (not class indices) with the file's shape and affine.
- */
-export function restoreGrid(
-  scores: Float32Array,
-  prepared: Pick<PreparedCase, "id" | "shape" | "source">,
-  plan: Pick<Plan, "labels">,
-): Volume<Uint8Array> {
-  const { shape, source } = prepared;
-  const { canonicalShape, cropStart, cropShape } = source;
-  const voxels = voxelCount(shape);
-  const K = plan.labels.length;
-  if (scores.length !== K * voxels) {
-    fail(
-      `Expected scores of ${K} classes on ${by(shape)} voxels for case ${prepared.id}, but got ${scores.length / voxels} classes; use the plan the net was trained with.`,
-    );
-  }
-  const grid = (k: number): VoxelArray =>
-    resample({ data: scores.subarray(k * voxels, (k + 1) * voxels), shape }, cropShape).data;
-  const best = Float32Array.from(grid(0));
-  const values = new Uint8Array(best.length).fill(plan.labels[0].value);
-  for (let k = 1; k < K; k++) {
-    const score = grid(k);
-    const value = plan.labels[k].value;
-    for (let i = 0; i < best.length; i++) {
-      if (score[i] > best[i]) {
-        best[i] = score[i];
-        values[i] = value;
-      }
-    }
-  }
-  const whole = new Uint8Array(voxelCount(canonicalShape)).fill(plan.labels[0].value);
-  const [cD, cH, cW] = cropShape;
-  for (let d = 0; d < cD; d++) {
-    for (let h = 0; h < cH; h++) {
-      const row = ((d + cropStart[0]) * canonicalShape[1] + h + cropStart[1]) * canonicalShape[2] + cropStart[2];
-      const from = (d * cH + h) * cW;
-      whole.set(values.subarray(from, from + cW), row);
-    }
-  }
-  const affine = Float64Array.from(source.affine);
-  return restoreOrientation({ data: whole, shape: canonicalShape, affine }, { shape: source.shape, affine });
 }

@@ -3,16 +3,19 @@ import { prepareCase } from "../dataset/preprocess.ts";
 import { sharedData } from "../dataset/testing.ts";
 import { createReferenceBackend } from "../engine/reference/backend.ts";
 import type { Backend } from "../engine/types.ts";
+import { createWasmBackend } from "../engine/wasm/backend.ts";
 import { sampleModel } from "../model/sample.ts";
 import type { Model } from "../model/types.ts";
 import { buildGraph } from "../net/build.ts";
-import { flat, type MakeOptions } from "../net/make.ts";
+import { doubling, flat, type MakeOptions } from "../net/make.ts";
 import { random } from "../util/random.ts";
 import { readVolume } from "../volume/files.ts";
+import { reorient } from "../volume/orientation.ts";
+import { resample } from "../volume/resample.ts";
 import { type Vec3, type Volume, voxelCount } from "../volume/volume.ts";
 import { classProbabilities } from "./probabilities.ts";
 import { createPredictor, segment } from "./segment.ts";
-import { chooseWindow } from "./window.ts";
+import { chooseWindow, windowBytes } from "./window.ts";
 
 const backend = createReferenceBackend();
 
@@ -97,6 +100,51 @@ test("a scan with turned axes, other spacing and odd sizes gets labels on its ow
   const coarse = await predictor.segment([scan([3, 5, 7], 6, [2, 0, 0, 0, 0, 1.5, 0, 0, 0, 0, 3, 0, 0, 0, 0, 1])]);
   expect(coarse.labels.shape).toEqual([3, 5, 7]);
   expect([...coarse.labels.data].every((value) => [0, 2, 7].includes(value))).toBe(true);
+  predictor.close();
+});
+
+test("streamed labels are those of the whole volume's probabilities, voxel for voxel", async () => {
+  const turned = [0, -0.7, 0, 5, 0.9, 0, 0, 1, 0, 0, 1.6, -4, 0, 0, 0, 1];
+  const plans: Partial<Model["plan"]>[] = [
+    { spacing: [1, 1, 1] },
+    { spacing: [2, 0.5, 1] },
+    { spacing: [0.8, 1.2, 0.6], mirrorAxes: [0, 2] },
+  ];
+  for (const plan of plans) {
+    // Members with other windows go forward at another pace.
+    const models = [modelOf(1, { ...plan, patch: [2, 4, 4] }), modelOf(2, { ...plan, patch: [6, 4, 2] })];
+    const image = scan([5, 4, 6], 5, turned);
+    const options = { mirror: true, shifts: 1, batch: 2 };
+    const predictor = createPredictor(models, { backend, window: "patch" });
+    const prepared = prepareCase([image], undefined, models[0].plan, "x");
+    const whole = await predictor.probabilities(prepared, options);
+    const { shape, source } = prepared;
+    const grids = [0, 1, 2].map((k) => {
+      const n = voxelCount(shape);
+      return [...resample({ data: whole.subarray(k * n, (k + 1) * n), shape }, source.cropShape).data];
+    });
+    const { labels } = await predictor.segment([image], options);
+    expect([...reorient(labels).data]).toEqual(largest(Float32Array.from(grids.flat()), 3, [0, 2, 7]));
+    predictor.close();
+  }
+});
+
+test("an abort stops a case between windows, and the next case goes on", async () => {
+  const predictor = createPredictor([modelOf(1), modelOf(2)], { backend, window: "patch" });
+  const controller = new AbortController();
+  const image = scan([4, 6, 8]);
+  let done = 0;
+  const stopped = predictor.segment([image], {
+    signal: controller.signal,
+    onProgress: (windows) => {
+      done = windows;
+      if (windows === 7) controller.abort(new Error("enough"));
+    },
+  });
+  await expect(stopped).rejects.toThrow("enough");
+  expect(done).toBe(7);
+  await expect(predictor.segment([image], { signal: controller.signal })).rejects.toThrow("enough");
+  expect((await predictor.segment([image])).labels.shape).toEqual([4, 6, 8]);
   predictor.close();
 });
 
@@ -225,6 +273,22 @@ test("windows: whole where cheaper and in memory, the patch for instance norm", 
   expect(chooseWindow(net, [64, 64, 64], [400, 400, 400])).toEqual([64, 64, 64]);
   const instance = flat(8, { levels: 4, convs: 2, inputChannels: 1, outputChannels: 3, unit: { norm: "instance" } });
   expect(chooseWindow(instance, [32, 48, 32], [35, 50, 36])).toEqual([32, 48, 32]);
+});
+
+test("the memory of a window is what the engine takes, weights and scratch apart", async () => {
+  const engine = await createWasmBackend({ threads: 1 });
+  const nets = [
+    flat(5, { levels: 4, convs: 2, inputChannels: 2, outputChannels: 3 }),
+    doubling(4, { levels: 3, convs: 1, inputChannels: 1, outputChannels: 2, dimensions: 2 }),
+  ];
+  for (const net of nets) {
+    const shape: Vec3 = [16, 96, 96];
+    const { bytes, close } = await engine.inference(buildGraph(net, { batch: 1, shape }));
+    expect(windowBytes(net, shape) / bytes).toBeGreaterThan(0.9);
+    expect(windowBytes(net, shape) / bytes).toBeLessThanOrEqual(1);
+    close();
+  }
+  await engine.close();
 });
 
 test("models that cannot vote together, and no model at all, are refused", () => {

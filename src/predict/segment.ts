@@ -1,12 +1,14 @@
-import { prepareCase, restoreGrid } from "../dataset/preprocess.ts";
+import { openCase } from "../dataset/preprocess.ts";
+import { createGridRestorer } from "../dataset/preprocess-restore.ts";
 import type { PreparedCase } from "../dataset/types.ts";
 import type { Backend } from "../engine/types.ts";
 import type { Model } from "../model/types.ts";
 import { fail } from "../util/errors.ts";
-import type { Vec3, Volume } from "../volume/volume.ts";
-import { classesOf, classProbabilities } from "./probabilities.ts";
+import { type Vec3, type Volume, voxelCount } from "../volume/volume.ts";
+import { type Member, meanProbabilities } from "./ensemble.ts";
+import { type ImagePlanes, type KeptPlanes, keepPlanes, planesOf, putPlane } from "./planes.ts";
+import { classesOf } from "./probabilities.ts";
 import { createPrograms } from "./programs.ts";
-import { countWindows, slidingWindow } from "./sliding.ts";
 import { chooseWindow } from "./window.ts";
 
 export interface PredictorOptions {
@@ -82,80 +84,56 @@ export function createPredictor(models: Model | readonly Model[], options: Predi
     return chosen.map((index) => all[index] ?? fail(`Expected a model from 0 to ${all.length - 1}, but got ${index}.`));
   };
 
-  /** `prepare` gives the case as one model's plan wants it. */
-  async function mean(prepare: (model: Model) => PreparedCase, segment: SegmentOptions): Promise<Float32Array> {
-    const { batch = 1, step, shifts, signal, onProgress } = segment;
-    const jobs = chosenModels(segment).map((model) => {
-      const { shape } = prepare(model);
-      const patch =
-        window === "auto"
-          ? chooseWindow(model.net, model.plan.patch, shape, { step, shifts, maxBytes })
-          : window === "patch"
-            ? model.plan.patch
-            : window;
-      return { model, patch, windows: countWindows(shape, patch, step, shifts) };
-    });
-    const total = jobs.reduce((sum, { windows }) => sum + windows, 0);
-    let before = 0;
-    let sum: Float32Array | undefined;
-    for (const { model, patch, windows } of jobs) {
-      const { image, shape } = prepare(model);
-      const { net, plan } = model;
-      const n = Math.min(batch, windows);
-      const logits = await slidingWindow({
-        image,
-        shape,
-        channels: net.inputChannels,
-        patch,
-        classes: net.outputChannels,
-        run: await programs.get(model, patch, n),
-        batch: n,
-        step,
-        shifts,
-        mirrorAxes: segment.mirror ? plan.mirrorAxes : [],
-        signal,
-        onProgress: (done) => onProgress?.(before + done, total),
-      });
-      before += windows;
-      const probabilities = classProbabilities(logits, net);
-      if (!sum) sum = probabilities;
-      else for (let i = 0; i < sum.length; i++) sum[i] += probabilities[i];
-    }
-    const out = sum!;
-    if (jobs.length > 1) for (let i = 0; i < out.length; i++) out[i] /= jobs.length;
-    return out;
-  }
+  const memberOf = (model: Model, shape: Vec3, image: ImagePlanes, { step, shifts }: SegmentOptions): Member => {
+    const patch =
+      window === "auto"
+        ? chooseWindow(model.net, model.plan.patch, shape, { step, shifts, maxBytes })
+        : window === "patch"
+          ? model.plan.patch
+          : window;
+    return { model, patch, image };
+  };
 
   return {
     models: all,
-    probabilities: (prepared, segment = {}) => inTurn(() => mean(() => prepared, segment)),
+    probabilities: ({ image, shape }, segment = {}) =>
+      inTurn(async () => {
+        const members = chosenModels(segment).map((model) => memberOf(model, shape, planesOf(image, shape), segment));
+        const out = new Float32Array(all[0].plan.labels.length * voxelCount(shape));
+        let d = 0;
+        for await (const plane of meanProbabilities(members, shape, programs, segment))
+          putPlane(out, shape, d++, plane);
+        return out;
+      }),
     segment: (images, segment = {}) =>
       inTurn(async () => {
-        const { id = "the scan" } = segment;
-        const start = performance.now();
-        const cases = new Map<string, PreparedCase>();
-        const prepare = ({ plan }: Model): PreparedCase => {
+        const { id = "the scan", signal } = segment;
+        signal?.throwIfAborted();
+        const clock = createClock();
+        const cases = new Map<string, KeptPlanes>();
+        const open = ({ plan }: Model): KeptPlanes => {
           const key = JSON.stringify(plan.channels.map(({ normalisation }) => normalisation));
-          const prepared = cases.get(key) ?? prepareCase(images, undefined, plan, id);
-          cases.set(key, prepared);
-          return prepared;
+          const kept = cases.get(key) ?? keepPlanes(openCase(images, plan, id), (work) => clock.time("prepare", work));
+          cases.set(key, kept);
+          return kept;
         };
-        const chosen = chosenModels(segment);
-        for (const model of chosen) prepare(model);
-        const prepared = performance.now();
-        const scores = await mean(prepare, segment);
-        const predicted = performance.now();
-        const labels = restoreGrid(scores, prepare(chosen[0]), all[0].plan);
-        const end = performance.now();
-        return {
-          labels,
-          milliseconds: {
-            prepare: prepared - start,
-            predict: predicted - prepared,
-            restore: end - predicted,
-            total: end - start,
-          },
-        };
+        const members = clock.time("prepare", () =>
+          chosenModels(segment).map((model) => {
+            const { prepared, image } = open(model);
+            return memberOf(model, prepared.shape, image, segment);
+          }),
+        );
+        const { prepared } = open(members[0].model);
+        const restorer = createGridRestorer(prepared, all[0].plan);
+        let d = 0;
+        for await (const plane of meanProbabilities(members, prepared.shape, programs, segment)) {
+          clock.time("restore", () => restorer.push(plane));
+          for (const kept of cases.values()) kept.release(d);
+          d++;
+        }
+        const labels = restorer.finish();
+        const { prepare, restore, total } = clock.milliseconds();
+        return { labels, milliseconds: { prepare, predict: total - prepare - restore, restore, total } };
       }),
     close: () => programs.close(),
   };
@@ -173,6 +151,21 @@ export async function segment(
   } finally {
     predictor.close();
   }
+}
+
+/** Sums up the time of parts that alternate. */
+function createClock() {
+  const start = performance.now();
+  const spent = { prepare: 0, restore: 0 };
+  return {
+    time<T>(part: keyof typeof spent, work: () => T): T {
+      const from = performance.now();
+      const result = work();
+      spent[part] += performance.now() - from;
+      return result;
+    },
+    milliseconds: () => ({ ...spent, total: performance.now() - start }),
+  };
 }
 
 function checkModel({ net, plan }: Model, first: Model, index: number): void {

@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { random } from "../util/random.ts";
 import type { Vec3 } from "../volume/volume.ts";
-import { countWindows, type SlidingOptions, slidingWindow, windowStarts } from "./sliding.ts";
+import { countWindows, windowStarts } from "./placement.ts";
+import { type SlidingOptions, slidingPlanes, slidingWindow } from "./sliding.ts";
 
 const size = (shape: readonly number[]): number => shape.reduce((product, n) => product * n, 1);
 const noise = (n: number, seed = 1): Float32Array => {
@@ -160,6 +161,39 @@ test("a shift shows the volume one voxel further and moves the answer back", asy
     [0, 1, 2, 3],
   ]);
   expect([...out]).toEqual([5, 15, 25]);
+});
+
+test("planes come as soon as they are final: the image is read no further than a patch ahead, and never again behind", async () => {
+  await fc.assert(
+    fc.asyncProperty(triple(2, 12), triple(1, 6), axis(1, 3), axis(0, 1), async (shape, patch, batch, shifts) => {
+      const image = noise(size(shape));
+      const plane = shape[1] * shape[2];
+      let yielded = -1;
+      let furthest = -1;
+      const stream = slidingPlanes({
+        image: (_, d) => {
+          expect(d).toBeGreaterThan(yielded);
+          furthest = Math.max(furthest, d);
+          return image.subarray(d * plane, (d + 1) * plane);
+        },
+        shape,
+        channels: 1,
+        patch,
+        classes: 2,
+        batch,
+        shifts,
+        run: echo({ channels: 1, patch }),
+      });
+      for await (const logits of stream) {
+        yielded++;
+        // Windows of a batch may start beyond the plane that asked for it.
+        if (batch === 1) expect(furthest).toBeLessThanOrEqual(yielded + patch[0] - 1);
+        for (let i = 0; i < plane; i++) expect(Math.abs(logits[i] - image[yielded * plane + i])).toBeLessThan(1e-5);
+      }
+      expect(yielded).toBe(shape[0] - 1);
+    }),
+    { numRuns: 60 },
+  );
 });
 
 test("progress counts windows and an abort stops between runs", async () => {

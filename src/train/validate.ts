@@ -4,8 +4,9 @@ import type { Backend } from "../engine/types.ts";
 import { countClasses, diceOf } from "../evaluate/overlap.ts";
 import type { Model } from "../model/types.ts";
 import type { NetSpec } from "../net/spec.ts";
+import { countWindows } from "../predict/placement.ts";
 import { createPrograms } from "../predict/programs.ts";
-import { countWindows, slidingWindow } from "../predict/sliding.ts";
+import { slidingWindow } from "../predict/sliding.ts";
 import { chooseWindow } from "../predict/window.ts";
 import { type Vec3, voxelCount } from "../volume/volume.ts";
 
