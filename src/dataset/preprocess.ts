@@ -98,19 +98,19 @@ export function prepareCase(
   const channels = plan.channels.map(({ name }) => name);
   checkGrids(images, label, channels, id);
   const { shape, source, plane } = openCase(images, plan, id);
-  const size = shape[1] * shape[2];
   const image = new Float32Array(images.length * voxelCount(shape));
-  for (let d = 0; d < shape[0]; d++) {
-    const values = plane(d);
-    for (let c = 0; c < images.length; c++) {
-      image.set(values.subarray(c * size, (c + 1) * size), (c * shape[0] + d) * size);
-    }
-  }
+  for (let d = 0; d < shape[0]; d++) putPlane(image, shape, d, plane(d));
   if (!label) return { id, image, shape, source };
   const classes = toClasses(label, plan.labels, id);
   const turned = reorient({ data: classes, shape: label.shape, affine: images[0].affine });
   const cropped = cropVolume(turned, { start: source.cropStart, shape: source.cropShape });
   return { id, image, shape, label: resampleLabels(cropped, shape).data, source };
+}
+
+/** Copies plane d [K, H, W] to its place in `out` [K, D, H, W]. */
+export function putPlane(out: Float32Array, [D, H, W]: Vec3, d: number, plane: Float32Array): void {
+  const size = H * W;
+  for (let k = 0; k * size < plane.length; k++) out.set(plane.subarray(k * size, (k + 1) * size), (k * D + d) * size);
 }
 
 /** Integers are finite: there is nothing to check. */

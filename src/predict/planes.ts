@@ -9,12 +9,6 @@ export function planesOf(image: Float32Array, [D, H, W]: Vec3): ImagePlanes {
   return (c, d) => image.subarray((c * D + d) * H * W, (c * D + d + 1) * H * W);
 }
 
-/** Copies plane d [K, H, W] to its place in `out` [K, D, H, W]. */
-export function putPlane(out: Float32Array, [D, H, W]: Vec3, d: number, plane: Float32Array): void {
-  const size = H * W;
-  for (let k = 0; k * size < plane.length; k++) out.set(plane.subarray(k * size, (k + 1) * size), (k * D + d) * size);
-}
-
 /** Planes of a case that is larger than what should be in memory: made when first asked for, kept until released. */
 export interface KeptPlanes {
   prepared: OpenCase;

@@ -1,4 +1,4 @@
-import { openCase } from "../dataset/preprocess.ts";
+import { openCase, putPlane } from "../dataset/preprocess.ts";
 import { createGridRestorer } from "../dataset/preprocess-restore.ts";
 import type { PreparedCase } from "../dataset/types.ts";
 import type { Backend } from "../engine/types.ts";
@@ -6,7 +6,7 @@ import type { Model } from "../model/types.ts";
 import { fail } from "../util/errors.ts";
 import { type Vec3, type Volume, voxelCount } from "../volume/volume.ts";
 import { type Member, meanProbabilities } from "./ensemble.ts";
-import { type ImagePlanes, type KeptPlanes, keepPlanes, planesOf, putPlane } from "./planes.ts";
+import { type ImagePlanes, type KeptPlanes, keepPlanes, planesOf } from "./planes.ts";
 import { classesOf } from "./probabilities.ts";
 import { createPrograms } from "./programs.ts";
 import { chooseWindow } from "./window.ts";

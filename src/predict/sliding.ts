@@ -1,8 +1,9 @@
+import { putPlane } from "../dataset/preprocess.ts";
 import { fail } from "../util/errors.ts";
 import { type Vec3, voxelCount } from "../volume/volume.ts";
 import { mirrored, mirrorSets } from "./mirror.ts";
 import { type Placement, type PlacementOptions, placeWindows } from "./placement.ts";
-import { type ImagePlanes, planesOf, putPlane } from "./planes.ts";
+import { type ImagePlanes, planesOf } from "./planes.ts";
 
 /** Patches [N, C, ...patch] to logits [N, K, ...patch], N always the full batch (spare places hold zeros). */
 export type RunPatches = (patches: Float32Array) => Float32Array | Promise<Float32Array>;
