@@ -9,20 +9,26 @@ const cases = conformanceCases();
 /** Parameters after 3 steps and a meter's sums on one thread, by tiles and case. */
 const finals = new Map<string, Pick<ConformanceResult, "parameters" | "sums">>();
 
-/** Every kernel variant that can be chosen, forced one by one on one thread, then the probe's own choice on two. */
-const rows: BackendOptions[] = [
+/**
+ * Every kernel variant that can be chosen, forced one by one on one thread, then the probe's own choice on two: with all
+ * activations kept, and with some made again.
+ */
+const rows: (BackendOptions & { recompute?: boolean })[] = [
   { name: "reference" },
   ...(["merged-256", "fma-128", "mul-add-128"] as const).flatMap((tiles) =>
     [true, false].map((winograd) => ({ name: "wasm" as const, threads: 1, tiles, winograd })),
   ),
   { name: "wasm", threads: 2 },
+  { name: "wasm", threads: 2, recompute: true },
 ];
 for (const row of rows) {
   const title = Object.entries(row).map(([key, value]) => (key === "name" ? String(value) : `${key} ${value}`));
   describe(title.join(", "), () => {
     let backend: Backend | undefined;
     beforeAll(async () => {
-      backend = await createBackend(row);
+      const made = await createBackend(row);
+      const { recompute } = row;
+      backend = { ...made, trainer: (graph, spec) => made.trainer(graph, { ...spec, recompute }) };
     });
     afterAll(() => backend?.close());
     test.each(cases)("$name", async (each) => {

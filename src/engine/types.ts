@@ -36,6 +36,8 @@ export interface TrainSpec {
   clip: number;
   /** Decay of the exponential moving average of the parameters (0 = none). */
   ema: number;
+  /** Less memory for more time: drops activations that are cheap to make and makes them again for the backward pass. Same bits. */
+  recompute?: boolean;
 }
 
 /** `input` [N, C, D, H, W]; `target` [N, D, H, W]: a class index per voxel (softmax) or a bit mask of regions (sigmoid). */

@@ -10,18 +10,23 @@ import { loadProgram, type Staged } from "./runtime.ts";
 import type { Team } from "./team.ts";
 import type { TileChoice } from "./tiles.ts";
 
-export async function createInference(graph: Graph, team: Team, tiles: TileChoice): Promise<Inference & Staged> {
+/** The program and its memory, before either exists. */
+export function placeInference(graph: Graph, tiles: TileChoice) {
   checkShapes(graph);
   const arena = createArena();
   const builder = createProgramBuilder(tiles, arena);
-  const layout = lowerInference(builder, graph, arena);
+  return { arena, builder, layout: lowerInference(builder, graph, arena) };
+}
+
+export async function createInference(graph: Graph, team: Team, tiles: TileChoice): Promise<Inference & Staged> {
+  const { arena, builder, layout } = placeInference(graph, tiles);
   const program = await loadProgram(builder, arena, layout.control, team);
   const { f32 } = program.executor.context;
   for (const { address, floats } of layout.ones) f32.fill(1, address / 4, address / 4 + floats);
   return {
     ...program.staged,
     graph,
-    bytes: arena.bytes(),
+    bytes: arena.plan().total,
     setParameters(values) {
       writeParameters(f32, layout.param, layout.parameters.slots, values);
       foldNorms(f32, layout, values);

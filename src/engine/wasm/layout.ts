@@ -68,22 +68,30 @@ export function scatter(memory: Float32Array, base: number, layout: Layout, batc
 
 /** Rows of a laid-out tensor, to be copied channel by channel. */
 export interface GatherRows {
-  /** Byte addresses of a row's first voxel, and of its first voxel's first channel in planar order. */
-  rows: { from: number; to: number }[];
+  /** Byte addresses of the first voxel, and of its first channel in planar order, where rows lie behind each other. */
+  from: number;
+  to: number;
+  planes: number;
+  /** Rows of each plane. */
+  rows: number;
   width: number;
   channels: number;
   padded: number;
-  /** Bytes from one channel's plane to the next. */
   planeBytes: number;
+  rowBytes: number;
+  /** From one channel to the next in planar order. */
+  channelBytes: number;
 }
 
 /** The inverse of {@link scatter} for some rows: planar [N, C, D, H, W] in the same memory. */
 export function gatherRows(memory: Float32Array, plan: GatherRows): void {
-  for (const row of plan.rows) {
+  for (let row = 0; row < plan.planes * plan.rows; row++) {
+    const plane = Math.floor(row / plan.rows);
+    const first = (plan.from + plane * plan.planeBytes + (row - plane * plan.rows) * plan.rowBytes) / 4;
     for (let c = 0; c < plan.channels; c++) {
-      let to = (row.to + c * plan.planeBytes) / 4;
+      let to = (plan.to + c * plan.channelBytes) / 4 + row * plan.width;
       const end = to + plan.width;
-      for (let from = row.from / 4 + c; to < end; from += plan.padded) memory[to++] = memory[from];
+      for (let from = first + c; to < end; from += plan.padded) memory[to++] = memory[from];
     }
   }
 }

@@ -1,19 +1,31 @@
 import { type LossCoefficients, logitGradient } from "../loss.ts";
 import type { OpContext } from "./control.ts";
 
-/** A range of rows of the logits tensor, and where its sums go: double [p, g, pg, crossEntropy, focal][K], then voxels. */
+/** Rows of the logits tensor, and where their sums go: double [p, g, pg, crossEntropy, focal][K], then voxels. */
 export interface LossSlab {
   kind: "softmax" | "sigmoid";
   classes: number;
-  /** Byte address of the first logit of each row, and of its first target voxel. */
-  rows: { logits: number; target: number }[];
+  /** Byte addresses of the first logit and of the first target voxel; the target's rows lie behind each other. */
+  logits: number;
+  target: number;
+  planes: number;
+  /** Rows of each plane. */
+  rows: number;
   width: number;
+  planeBytes: number;
+  rowBytes: number;
   pixelBytes: number;
   sums: number;
   coefficients: number;
   crossEntropy: boolean;
   focal: boolean;
   gamma: number;
+}
+
+/** Index in `f32` of the first logit of the slab's row number `row`. */
+function rowStart(slab: LossSlab, row: number): number {
+  const plane = Math.floor(row / slab.rows);
+  return (slab.logits + plane * slab.planeBytes + (row - plane * slab.rows) * slab.rowBytes) / 4;
 }
 
 /** Logits become probabilities in place; the slab's sums are written. */
@@ -23,10 +35,12 @@ export function lossForward(ctx: OpContext, slab: LossSlab): void {
   const stride = slab.pixelBytes / 4;
   const sums = f64.subarray(slab.sums / 8, slab.sums / 8 + 5 * K + 1);
   sums.fill(0);
-  for (const row of slab.rows) {
-    let at = row.logits / 4;
+  const rows = slab.planes * slab.rows;
+  for (let row = 0; row < rows; row++) {
+    let at = rowStart(slab, row);
+    const target = slab.target + row * width;
     for (let w = 0; w < width; w++, at += stride) {
-      const truth = u8[row.target + w];
+      const truth = u8[target + w];
       if (slab.kind === "softmax") {
         let top = f32[at];
         for (let c = 1; c < K; c++) if (f32[at + c] > top) top = f32[at + c];
@@ -71,7 +85,7 @@ export function lossForward(ctx: OpContext, slab: LossSlab): void {
       }
     }
   }
-  sums[5 * K] = slab.rows.length * width;
+  sums[5 * K] = rows * width;
 }
 
 /** Probabilities become the loss's gradient by the logits, in place. */
@@ -92,10 +106,11 @@ export function lossBackward(ctx: OpContext, slab: LossSlab): void {
   const probabilities = new Float64Array(K);
   const gradient = new Float64Array(K);
   const plain = slab.kind === "softmax" && !slab.focal;
-  for (const row of slab.rows) {
-    let i = row.logits / 4;
+  for (let row = 0; row < slab.planes * slab.rows; row++) {
+    let i = rowStart(slab, row);
+    const target = slab.target + row * width;
     for (let w = 0; w < width; w++, i += stride) {
-      const truth = u8[row.target + w];
+      const truth = u8[target + w];
       if (plain) {
         // The common case of logitGradient without copies.
         const q = f32[i + truth];

@@ -110,11 +110,17 @@ export function convSlabCount(
   return slabsOf([D, H, W], batch, tileHeight({ width: W, height: H, V }, b.tiles)).length;
 }
 
+/** A transposed convolution; its bias is repeated along W. */
+export interface UpconvCall {
+  packed: PackedUpconv;
+  input: Placed;
+  weights: number;
+  bias: number;
+  batch: number;
+}
+
 /** Transposed convolution: for each offset (fD, fH) a convolution-like kernel whose output is fW neighbouring voxels at once. */
-export function upconvTasks(
-  b: ProgramBuilder,
-  options: { packed: PackedUpconv; input: Placed; output: Placed; weights: number; bias: number; batch: number },
-): Task[] {
+export function upconvTasks(b: ProgramBuilder, options: UpconvCall & { output: Placed }): Task[] {
   const { packed, input, output, batch } = options;
   const [FD, FH, FW] = packed.factor;
   const [D, H, W] = input.layout.shape;

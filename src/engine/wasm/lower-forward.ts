@@ -47,7 +47,7 @@ export function maxPoolTasks(
 
 /**
  * Stages of a convolution whose norm needs the statistics of this pass: the convolution leaves sums, one task makes coefficients
- * of them, then one pass over the output `z` gives y = a z + b (`z` and `output` may be one tensor).
+ * of them. {@link affineTasks} are to follow.
  */
 export function stageUnit(
   b: ProgramBuilder,
@@ -56,14 +56,13 @@ export function stageUnit(
     call: ConvCall;
     tail: UnitTail;
     z: Placed;
-    output: Placed;
     slots: Record<string, ParameterSlot>;
     /** Byte address of the parameter block. */
     param: number;
   },
 ): NormPlan {
-  const { call, tail, z, output, slots, param } = options;
-  const { layout } = output;
+  const { call, tail, z, slots, param } = options;
+  const { layout } = z;
   const { padded } = layout;
   const N = call.batch;
   const slabCount = convSlabCount(b, call, layout);
@@ -94,14 +93,23 @@ export function stageUnit(
   const stats = tail.norm === "none" ? null : { address: plan.stats, stride };
   b.stage(convTasks(b, { ...call, output: z, epilogue: { bias: plan.bias, slope: plan.slope, affine: false, stats } }));
   b.stage([[b.op({ op: "normForward", ...plan })]]);
-  const slope = before ? null : tail.slope;
-  const kernel = b.kernel(["affine", layout, slope], 6, (f) => emitAffine(f, layout, slope));
-  b.stage(
-    slabsOf(layout.shape, N).map((slab) => {
-      const start = slabStart(slab, layout);
-      const coefficients = plan.coefficients + slab.n * padded * 8;
-      return [{ kernel, args: [z.address + start, output.address + start, coefficients, 0, slab.planes, slab.rows] }];
-    }),
-  );
   return plan;
+}
+
+/**
+ * y = a z + b with the coefficients that the unit's norm left, through the activation where that comes after the norm. `z` and
+ * `output` may be one tensor.
+ */
+export function affineTasks(
+  b: ProgramBuilder,
+  { tail, plan, z, output }: { tail: UnitTail; plan: NormPlan; z: Placed; output: Placed },
+): Task[] {
+  const { layout } = output;
+  const slope = tail.order === "conv-norm-act" ? tail.slope : null;
+  const kernel = b.kernel(["affine", layout, slope], 6, (f) => emitAffine(f, layout, slope));
+  return slabsOf(layout.shape, plan.batch).map((slab) => {
+    const start = slabStart(slab, layout);
+    const coefficients = plan.coefficients + slab.n * layout.padded * 8;
+    return [{ kernel, args: [z.address + start, output.address + start, coefficients, 0, slab.planes, slab.rows] }];
+  });
 }

@@ -2,7 +2,7 @@ import type { ConvNode, Graph, UpconvNode } from "../graph.ts";
 import { type Arena, createPool } from "./arena.ts";
 import { type Layout, layoutKey } from "./layout.ts";
 import { convTasks, type Placed, upconvTasks } from "./lower-conv.ts";
-import { layoutsOf, maxPoolTasks, stageUnit, takeControl } from "./lower-forward.ts";
+import { affineTasks, layoutsOf, maxPoolTasks, stageUnit, takeControl } from "./lower-forward.ts";
 import { transformWeights, winogradFits } from "./lower-winograd.ts";
 import { type ParameterBlock, placeParameters } from "./parameters.ts";
 import type { ProgramBuilder, Task } from "./program.ts";
@@ -38,10 +38,10 @@ export function lowerInference(b: ProgramBuilder, graph: Graph, arena: Arena): I
   const layouts = layoutsOf(graph);
   const parameters = placeParameters(graph, layouts, b.tiles);
   const control = takeControl(arena, graph);
-  const param = arena.take(parameters.bytes);
-  const transformed = stageWeights(b, graph, layouts, parameters, param, arena);
+  const param = arena.for("weights").take(parameters.bytes);
+  const transformed = stageWeights(b, graph, layouts, parameters, param, arena.for("preparedWeights"));
   const prepareStages = b.stageCount();
-  const pool = createPool(arena);
+  const pool = createPool(arena.for("activations"));
   const folded: FoldedNorm[] = [];
   const repeatedBias: InferenceLayout["repeatedBias"] = [];
   const ones: InferenceLayout["ones"] = [];
@@ -59,7 +59,10 @@ export function lowerInference(b: ProgramBuilder, graph: Graph, arena: Arena): I
   };
   const at = (id: number): Placed => placed.get(id)!;
   // The input keeps a buffer of its own: its layout may be unpadded.
-  const input = { layout: layouts[graph.input], address: arena.take(batch * layouts[graph.input].sampleBytes) };
+  const input = {
+    layout: layouts[graph.input],
+    address: arena.for("batch").take(batch * layouts[graph.input].sampleBytes),
+  };
   placed.set(graph.input, input);
 
   const conv = (node: ConvNode): void => {
@@ -76,8 +79,9 @@ export function lowerInference(b: ProgramBuilder, graph: Graph, arena: Arena): I
       batch,
     };
     if (tail?.norm === "instance") {
-      const { dropout } = stageUnit(b, arena, { call, tail, z: output, output, slots, param });
-      ones.push({ address: dropout, floats: batch * padded });
+      const plan = stageUnit(b, arena, { call, tail, z: output, slots, param });
+      b.stage(affineTasks(b, { tail, plan, z: output, output }));
+      ones.push({ address: plan.dropout, floats: batch * padded });
       return;
     }
     const bias = arena.take(3 * padded * 4);
@@ -109,7 +113,7 @@ export function lowerInference(b: ProgramBuilder, graph: Graph, arena: Arena): I
     }
   });
   b.label("output");
-  const output = lowerGather(b, at(graph.output), batch, arena);
+  const output = lowerGather(b, at(graph.output), batch, arena.for("batch"));
   return {
     parameters,
     param,
@@ -159,20 +163,24 @@ function lowerGather(
   const [D, H, W] = layout.shape;
   const floats = batch * layout.channels * D * H * W;
   const planar = arena.take(floats * 4);
-  const planeBytes = D * H * W * 4;
+  const { channels, padded, planeBytes, rowBytes } = layout;
+  const channelBytes = D * H * W * 4;
   b.stage(
-    slabsOf(layout.shape, batch).map((slab) => {
-      const rows: { from: number; to: number }[] = [];
-      for (let d = slab.d; d < slab.d + slab.planes; d++) {
-        for (let h = slab.h; h < slab.h + slab.rows; h++) {
-          rows.push({
-            from: address + slabStart({ ...slab, d, h }, layout),
-            to: planar + slab.n * layout.channels * planeBytes + (d * H + h) * W * 4,
-          });
-        }
-      }
-      return [b.op({ op: "gather", rows, width: W, channels: layout.channels, padded: layout.padded, planeBytes })];
-    }),
+    slabsOf(layout.shape, batch).map((slab) => [
+      b.op({
+        op: "gather",
+        from: address + slabStart(slab, layout),
+        to: planar + slab.n * channels * channelBytes + (slab.d * H + slab.h) * W * 4,
+        planes: slab.planes,
+        rows: slab.rows,
+        width: W,
+        channels,
+        padded,
+        planeBytes,
+        rowBytes,
+        channelBytes,
+      }),
+    ]),
   );
   return { address: planar, floats };
 }

@@ -16,29 +16,23 @@ export function stageLoss(
   const K = layout.channels;
   const [D, H, W] = layout.shape;
   const coefficients = arena.take(4 * K * 8);
-  const slabs = slabsOf(layout.shape, graph.batch).map((slab) => {
-    const rows: { logits: number; target: number }[] = [];
-    for (let d = slab.d; d < slab.d + slab.planes; d++) {
-      for (let h = slab.h; h < slab.h + slab.rows; h++) {
-        rows.push({
-          logits: logits.address + slabStart({ ...slab, d, h }, layout),
-          target: target + ((slab.n * D + d) * H + h) * W,
-        });
-      }
-    }
-    return {
-      kind: graph.outputKind,
-      classes: K,
-      rows,
-      width: W,
-      pixelBytes: layout.pixelBytes,
-      sums: arena.take((5 * K + 1) * 8),
-      coefficients,
-      crossEntropy: Boolean(loss.crossEntropy),
-      focal: Boolean(loss.focal?.weight),
-      gamma: loss.focal?.gamma ?? 0,
-    };
-  });
+  const slabs = slabsOf(layout.shape, graph.batch).map((slab) => ({
+    kind: graph.outputKind,
+    classes: K,
+    logits: logits.address + slabStart(slab, layout),
+    target: target + ((slab.n * D + slab.d) * H + slab.h) * W,
+    planes: slab.planes,
+    rows: slab.rows,
+    width: W,
+    planeBytes: layout.planeBytes,
+    rowBytes: layout.rowBytes,
+    pixelBytes: layout.pixelBytes,
+    sums: arena.take((5 * K + 1) * 8),
+    coefficients,
+    crossEntropy: Boolean(loss.crossEntropy),
+    focal: Boolean(loss.focal?.weight),
+    gamma: loss.focal?.gamma ?? 0,
+  }));
   b.stage(slabs.map((slab) => [b.op({ op: "lossForward", ...slab })]));
   b.stage([
     [

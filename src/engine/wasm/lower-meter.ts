@@ -2,10 +2,10 @@ import type { Graph } from "../graph.ts";
 import type { LossSpec } from "../types.ts";
 import type { Arena } from "./arena.ts";
 import { emitChannelSums } from "./elementwise.ts";
-import { convTasks, type Placed } from "./lower-conv.ts";
+import { convTasks, type Placed, upconvTasks } from "./lower-conv.ts";
 import { layoutsOf } from "./lower-forward.ts";
 import { lowerPasses, type PassLayout } from "./lower-training.ts";
-import { convCall } from "./lower-training-forward.ts";
+import { convCall, upconvCall } from "./lower-training-forward.ts";
 import type { ProgramBuilder, Task } from "./program.ts";
 import { slabStart, slabsOf } from "./slabs.ts";
 
@@ -26,25 +26,23 @@ export interface MeterLayout extends PassLayout {
 }
 
 /**
- * Stages of a training step's passes without the parameters' gradients. A unit keeps its convolution's output only after the
- * activation, so each is convolved once more when its gradient is known.
+ * Stages of a training step's passes without the parameters' gradients. What a convolution puts out is not kept (after the
+ * activation at best), so each is convolved once more when its gradient is known.
  */
 export function lowerMeter(b: ProgramBuilder, graph: Graph, loss: LossSpec, arena: Arena): MeterLayout {
   const nodes: MeteredNode[] = [];
   // One area for all nodes: halos are neither written nor read.
   const layouts = layoutsOf(graph);
-  const sizes = graph.nodes.map((node) =>
-    node.kind === "conv" && node.tail ? graph.batch * layouts[node.output].sampleBytes : 0,
-  );
-  const scratch = arena.take(Math.max(...sizes));
-  const passes = lowerPasses(b, graph, loss, arena, (t, weights) => (node, inputs, grad) => {
+  const sizes = graph.nodes.map((node) => graph.batch * layouts[node.output].sampleBytes);
+  const scratch = arena.for("scratch").take(Math.max(...sizes));
+  const passes = lowerPasses(b, graph, { loss }, arena, (t, weights) => (node, inputs, grad) => {
     if (node.kind === "conv" && !node.tail) return [];
-    let u = t.outputs[node.output];
-    if (node.kind === "conv") {
-      u = { layout: grad.layout, address: scratch };
+    const u = { layout: grad.layout, address: scratch };
+    if (node.kind === "upconv") b.stage(upconvTasks(b, { ...upconvCall(t, weights, node, inputs[0]), output: u }));
+    else {
       const bias = t.param + t.parameters.conv(node).slots.bias.offset;
       const epilogue = { bias, slope: null, affine: false, stats: null };
-      b.stage(convTasks(b, { ...convCall(t, weights, node), inputs, output: u, epilogue }));
+      b.stage(convTasks(b, { ...convCall(t, weights, node, inputs), output: u, epilogue }));
     }
     const { metered, tasks } = sumTasks(b, arena, graph.batch, { name: node.name, u, grad });
     nodes.unshift(metered);

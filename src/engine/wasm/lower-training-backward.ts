@@ -1,14 +1,14 @@
 import type { ConvNode, PoolNode, UnitTail, UpconvNode } from "../graph.ts";
-import { createPool } from "./arena.ts";
 import { emitNormBackward, emitNormSums, emitSum } from "./elementwise.ts";
-import { layoutKey } from "./layout.ts";
 import { convTasks, type Placed, upconvDataGradientTasks } from "./lower-conv.ts";
 import type { TrainingContext } from "./lower-training.ts";
-import type { KeptUnit } from "./lower-training-forward.ts";
+import type { ForwardPass, KeptUnit } from "./lower-training-forward.ts";
+import { partialAreas } from "./lower-training-partials.ts";
+import { remadeFrom } from "./lower-training-values.ts";
 import type { PreparedWeights } from "./lower-training-weights.ts";
 import { convWeightGradient, upconvWeightGradient } from "./lower-weight-gradient.ts";
 import type { ParameterSlot } from "./parameters.ts";
-import { PARTIAL_BYTES, type WeightGradientWork } from "./partials.ts";
+import type { WeightGradientWork } from "./partials.ts";
 import { emitMaxPoolBackward } from "./pool.ts";
 import type { Task } from "./program.ts";
 import { slabStart, slabsOf } from "./slabs.ts";
@@ -24,8 +24,12 @@ export type GradientReader = (node: ConvNode | UpconvNode, inputs: Placed[], gra
 interface Backward {
   t: TrainingContext;
   weights: PreparedWeights;
-  units: Map<ConvNode, KeptUnit>;
+  forward: ForwardPass;
   reader: GradientReader | undefined;
+  /** A tensor's values; adds stages that make them again where they were dropped. */
+  read(id: number): Placed;
+  /** Says that the node needs values no more. */
+  endReads(): void;
   /** The gradient of a tensor that is known already. */
   known(id: number): Placed;
   /** The gradient's memory; `fresh` where nothing has been written to it yet. */
@@ -43,34 +47,40 @@ interface Backward {
 export function stageBackward(
   t: TrainingContext,
   weights: PreparedWeights,
-  units: Map<ConvNode, KeptUnit>,
+  forward: ForwardPass,
   reader?: GradientReader,
 ): void {
-  const { b, graph, arena, layouts } = t;
-  const areas = reader ? [] : [arena.take(PARTIAL_BYTES), arena.take(PARTIAL_BYTES)];
-  const pool = createPool(arena);
-  const grads = new Map<number, Placed>([[graph.output, t.outputs[graph.output]]]);
+  const { b, graph, layouts, buffers, values } = t;
+  const areas = reader ? [] : partialAreas(t);
+  const grads = new Map<number, Placed>([[graph.output, values.release(graph.output)]]);
   let pending: Task[] = [];
+  let visit = graph.nodes.length;
   const pass: Backward = {
     t,
     weights,
-    units,
+    forward,
     reader,
+    read(id) {
+      if (values.has(id)) return values.at(id);
+      for (const from of remadeFrom(graph, id) ?? []) pass.read(from);
+      const tensor = values.place(id);
+      pass.stage(forward.remake.get(id)!(tensor));
+      return tensor;
+    },
+    endReads() {
+      for (const id of t.dead[visit]) values.free(id);
+    },
     known: (id) => grads.get(id)!,
     take(id) {
       const held = grads.get(id);
       if (held) return { grad: held, fresh: false };
-      const layout = layouts[id];
-      const address = pool.take(layoutKey(layout), graph.batch * layout.sampleBytes);
-      const grad = { layout, address };
+      const grad = buffers.take(layouts[id], "gradients");
       grads.set(id, grad);
       return { grad, fresh: true };
     },
     release(id) {
-      const { layout, address } = grads.get(id)!;
+      buffers.give(grads.get(id)!);
       grads.delete(id);
-      // The logits' memory is the forward pass's.
-      if (id !== graph.output) pool.give(layoutKey(layout), address);
     },
     stage(tasks) {
       b.stage([...pending, ...tasks]);
@@ -90,8 +100,27 @@ export function stageBackward(
     else if (node.kind === "upconv") backwardUpconv(pass, node);
     else backwardPool(pass, node);
     pass.release(node.output);
+    visit++;
   }
   pass.stage([]);
+}
+
+/**
+ * The stage or stages of what is made of a node's gradient: `own` (of its parameters, which reads values) and the gradients of
+ * its inputs.
+ */
+function stageGradients(pass: Backward, own: Pick<WeightGradientWork, "tasks" | "merge">, inputs: () => Task[]): void {
+  if (!pass.t.recompute) {
+    pass.stage([...own.tasks, ...inputs()]);
+    pass.later(own.merge);
+    pass.endReads();
+    return;
+  }
+  // One after the other: the gradients of the inputs can lie where their values were.
+  pass.stage(own.tasks);
+  pass.later(own.merge);
+  pass.endReads();
+  pass.stage(inputs());
 }
 
 /** Sums of each slab over a gradient [stride bytes a slab], merged into the bias gradient. */
@@ -123,21 +152,21 @@ function backwardConv(pass: Backward, node: ConvNode): void {
   const slabs = slabsOf(layout.shape, graph.batch).length;
   const stride = layout.padded * 16;
   const sums = { from: t.arena.take(stride * slabs), stride, slabs };
-  const unit = pass.units.get(node);
+  const unit = pass.forward.units.get(node);
   if (unit && node.tail) backwardTail(pass, node, node.tail, unit, sums);
   else if (!pass.reader) pass.stage(sumTasks(t, grad, sums));
 
-  const inputs = node.inputs.map((id) => t.outputs[id]);
-  const { tasks, merge } = pass.reader
+  const inputs = node.inputs.map(pass.read);
+  const own = pass.reader
     ? { tasks: pass.reader(node, inputs, grad), merge: [] }
     : convGradients(pass, node, inputs, grad, sums);
-  node.inputs.forEach((id, s) => {
-    if (id === graph.input) return;
-    const { grad: to, fresh } = pass.take(id);
-    if (!fresh) throw new Error(`tensor ${graph.tensors[id].name} has two convolutions as readers`);
-    const vectors = to.layout.padded / 4;
-    tasks.push(
-      ...convTasks(b, {
+  stageGradients(pass, own, () =>
+    node.inputs.flatMap((id, s) => {
+      if (id === graph.input) return [];
+      const { grad: to, fresh } = pass.take(id);
+      if (!fresh) throw new Error(`tensor ${graph.tensors[id].name} has two convolutions as readers`);
+      const vectors = to.layout.padded / 4;
+      return convTasks(b, {
         kernel: node.kernel,
         inputs: [grad],
         output: to,
@@ -145,11 +174,9 @@ function backwardConv(pass: Backward, node: ConvNode): void {
         V: blockVectors(vectors, b.tiles),
         weights: pass.weights.transposed.get(node)![s],
         batch: graph.batch,
-      }),
-    );
-  });
-  pass.stage(tasks);
-  pass.later(merge);
+      });
+    }),
+  );
 }
 
 /** The gradients of a convolution's weights and bias; `sums` are the slabs' sums over `grad`. */
@@ -159,7 +186,7 @@ function convGradients(
   inputs: Placed[],
   grad: Placed,
   sums: { from: number; stride: number; slabs: number },
-): WeightGradientWork {
+): Pick<WeightGradientWork, "tasks" | "merge"> {
   const { packed, slots } = t.parameters.conv(node);
   const { tasks, merge } = convWeightGradient(
     t.b,
@@ -182,12 +209,13 @@ function backwardTail(
   const { t } = pass;
   const { b, graph, gradient } = t;
   const { slots } = t.parameters.conv(node);
-  const y = t.outputs[node.output];
+  const after = tail.order === "conv-norm-act";
+  // Only a norm before the activation needs y.
+  const y = after ? pass.read(node.output) : z;
   const grad = pass.known(node.output);
   const { layout } = grad;
   const { padded } = layout;
   const slabs = slabsOf(layout.shape, graph.batch);
-  const after = tail.order === "conv-norm-act";
   const gradCoefficients = t.arena.take(graph.batch * padded * 12);
   const walk = (kernel: number): Task[] =>
     slabs.map((slab, i) => {
@@ -220,25 +248,33 @@ function backwardTail(
   ]);
   const options = { order: after ? "after" : "before", slope: tail.slope } as const;
   pass.stage(walk(b.kernel(["normBackward", layout, options], 7, (f) => emitNormBackward(f, layout, options))));
+  t.buffers.give(z);
+  t.values.free(node.output);
 }
 
 function backwardUpconv(pass: Backward, node: UpconvNode): void {
-  const { b, graph, outputs, parameters } = pass.t;
+  const { b, graph, parameters } = pass.t;
   const fine = pass.known(node.output);
-  const input = outputs[node.inputs[0]];
-  const { tasks, merge } = pass.reader
+  const input = pass.read(node.inputs[0]);
+  const own = pass.reader
     ? { tasks: pass.reader(node, [input], fine), merge: [] }
     : upconvGradients(pass, node, input, fine);
-  const { grad: coarse, fresh } = pass.take(node.inputs[0]);
-  if (!fresh) throw new Error(`tensor ${graph.tensors[node.inputs[0]].name} has two readers`);
-  const { packed } = parameters.upconv(node);
-  const weights = pass.weights.transposed.get(node)![0];
-  pass.stage([...tasks, ...upconvDataGradientTasks(b, { packed, fine, coarse, weights, batch: graph.batch })]);
-  pass.later(merge);
+  stageGradients(pass, own, () => {
+    const { grad: coarse, fresh } = pass.take(node.inputs[0]);
+    if (!fresh) throw new Error(`tensor ${graph.tensors[node.inputs[0]].name} has two readers`);
+    const { packed } = parameters.upconv(node);
+    const weights = pass.weights.transposed.get(node)![0];
+    return upconvDataGradientTasks(b, { packed, fine, coarse, weights, batch: graph.batch });
+  });
 }
 
 /** The gradients of a transposed convolution's weights and bias. */
-function upconvGradients({ t, partials }: Backward, node: UpconvNode, input: Placed, grad: Placed): WeightGradientWork {
+function upconvGradients(
+  { t, partials }: Backward,
+  node: UpconvNode,
+  input: Placed,
+  grad: Placed,
+): Pick<WeightGradientWork, "tasks" | "merge"> {
   const { packed, slots } = t.parameters.upconv(node);
   const batch = t.graph.batch;
   const { tasks, merge } = upconvWeightGradient(
@@ -253,9 +289,9 @@ function upconvGradients({ t, partials }: Backward, node: UpconvNode, input: Pla
 }
 
 function backwardPool(pass: Backward, node: PoolNode): void {
-  const { b, outputs, graph } = pass.t;
+  const { b, graph } = pass.t;
   const { factor } = node;
-  const [x, y] = [outputs[node.inputs[0]], outputs[node.output]];
+  const [x, y] = [pass.read(node.inputs[0]), pass.read(node.output)];
   const dy = pass.known(node.output);
   const { grad: dx, fresh } = pass.take(node.inputs[0]);
   const kernel = b.kernel(["maxpoolBackward", x.layout, y.layout, factor, !fresh], 6, (f) =>
@@ -269,4 +305,5 @@ function backwardPool(pass: Backward, node: PoolNode): void {
       return [{ kernel, args: [...pointers, slab.planes, slab.rows] }];
     }),
   );
+  pass.endReads();
 }

@@ -27,7 +27,8 @@ export function stageWeights(t: TrainingContext): PreparedWeights {
   return prepared;
 }
 
-function prepareConv({ b, arena, ...t }: TrainingContext, node: ConvNode, prepared: PreparedWeights): Task[] {
+function prepareConv({ b, ...t }: TrainingContext, node: ConvNode, prepared: PreparedWeights): Task[] {
+  const arena = t.arena.for("preparedWeights");
   const { packed, slots } = t.parameters.conv(node);
   const from = t.param + slots.weight.offset;
   const output = t.layouts[node.output];
@@ -78,7 +79,8 @@ function prepareConv({ b, arena, ...t }: TrainingContext, node: ConvNode, prepar
   return tasks;
 }
 
-function prepareUpconv({ b, arena, ...t }: TrainingContext, node: UpconvNode, prepared: PreparedWeights): Task[] {
+function prepareUpconv({ b, ...t }: TrainingContext, node: UpconvNode, prepared: PreparedWeights): Task[] {
+  const arena = t.arena.for("preparedWeights");
   const { packed, slots } = t.parameters.upconv(node);
   const bias = arena.take(packed.vectors * 16);
   prepared.upconvBias.set(node, bias);

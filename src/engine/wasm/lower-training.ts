@@ -1,6 +1,6 @@
 import type { Graph } from "../graph.ts";
 import { usesSecondMoment } from "../optimiser.ts";
-import type { LossSpec, TrainSpec } from "../types.ts";
+import type { TrainSpec } from "../types.ts";
 import type { Arena } from "./arena.ts";
 import type { Layout } from "./layout.ts";
 import type { Placed } from "./lower-conv.ts";
@@ -8,6 +8,7 @@ import { layoutsOf, takeControl } from "./lower-forward.ts";
 import { stageLoss } from "./lower-loss.ts";
 import { type GradientReader, stageBackward } from "./lower-training-backward.ts";
 import { stageForward } from "./lower-training-forward.ts";
+import { type Buffers, createBuffers, createValues, deadAfter, type Values } from "./lower-training-values.ts";
 import { type PreparedWeights, stageWeights } from "./lower-training-weights.ts";
 import { type ParameterCopies, stageUpdate } from "./lower-update.ts";
 import { type ParameterBlock, placeParameters } from "./parameters.ts";
@@ -40,7 +41,11 @@ export interface TrainingContext {
   arena: Arena;
   /** By tensor id. */
   layouts: Layout[];
-  outputs: Placed[];
+  buffers: Buffers;
+  values: Values;
+  /** By visit, forward then backward: see {@link deadAfter}. */
+  dead: number[][];
+  recompute: boolean;
   parameters: ParameterBlock;
   /** Byte addresses of the parameter block and of its gradient. */
   param: number;
@@ -49,15 +54,15 @@ export interface TrainingContext {
 
 /** Turns a graph into the stages of one training step, and lays out all memory for it. */
 export function lowerTraining(b: ProgramBuilder, graph: Graph, spec: TrainSpec, arena: Arena): TrainingLayout {
-  const passes = lowerPasses(b, graph, spec.loss, arena);
+  const passes = lowerPasses(b, graph, spec, arena);
   const { parameters, param, gradient } = passes;
   const gradientStages = b.stageCount();
   const copies: ParameterCopies = {
     param,
     gradient,
-    m: arena.take(parameters.bytes),
-    v: usesSecondMoment(spec.optimiser) ? arena.take(parameters.bytes) : 0,
-    average: spec.ema > 0 ? arena.take(parameters.bytes) : 0,
+    m: arena.for("moments").take(parameters.bytes),
+    v: usesSecondMoment(spec.optimiser) ? arena.for("moments").take(parameters.bytes) : 0,
+    average: spec.ema > 0 ? arena.for("average").take(parameters.bytes) : 0,
   };
   b.label("update");
   stageUpdate(b, arena, { spec, parameters, at: copies });
@@ -68,28 +73,32 @@ export function lowerTraining(b: ProgramBuilder, graph: Graph, spec: TrainSpec, 
 export function lowerPasses(
   b: ProgramBuilder,
   graph: Graph,
-  loss: LossSpec,
+  { loss, recompute = false }: Pick<TrainSpec, "loss" | "recompute">,
   arena: Arena,
   reader?: (t: TrainingContext, weights: PreparedWeights) => GradientReader,
 ): PassLayout {
   const layouts = layoutsOf(graph);
   const parameters = placeParameters(graph, layouts, b.tiles);
   const control = takeControl(arena, graph);
-  const param = arena.take(parameters.bytes);
-  const gradient = arena.take(parameters.bytes);
-  const outputs = layouts.map((layout) => ({ layout, address: arena.take(graph.batch * layout.sampleBytes) }));
+  const param = arena.for("weights").take(parameters.bytes);
+  const gradient = arena.for("weightGradients").take(parameters.bytes);
   const [D, H, W] = graph.tensors[graph.input].shape;
-  const target = arena.take(graph.batch * D * H * W);
-  const context: TrainingContext = { b, graph, arena, layouts, outputs, parameters, param, gradient };
+  const target = arena.for("batch").take(graph.batch * D * H * W);
+  const layout = layouts[graph.input];
+  const input = { layout, address: arena.for("batch").take(graph.batch * layout.sampleBytes) };
+  const buffers = createBuffers(arena, graph.batch);
+  const values = createValues(buffers, layouts, { id: graph.input, tensor: input });
+  const dead = deadAfter(graph, recompute);
+  const context = { b, graph, arena, layouts, buffers, values, dead, recompute, parameters, param, gradient };
   b.label("weights");
   const weights = stageWeights(context);
-  const units = stageForward(context, weights);
+  const forward = stageForward(context, weights);
   b.label("loss");
-  stageLoss(b, arena, { graph, loss, logits: outputs[graph.output], target });
-  stageBackward(context, weights, units, reader?.(context, weights));
+  stageLoss(b, arena, { graph, loss, logits: values.at(graph.output), target });
+  stageBackward(context, weights, forward, reader?.(context, weights));
   const dropout: PassLayout["dropout"] = new Map();
-  for (const [{ name }, { plan }] of units) {
+  for (const [{ name }, { plan }] of forward.units) {
     dropout.set(name, { address: plan.dropout, channels: plan.channels, padded: plan.padded });
   }
-  return { parameters, param, gradient, control, input: outputs[graph.input], target, dropout };
+  return { parameters, param, gradient, control, input, target, dropout };
 }

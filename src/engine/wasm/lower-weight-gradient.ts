@@ -58,7 +58,7 @@ function splitWork(
       stride: bytes,
       floats: options.floats,
     });
-    return { tasks, merge: [[merge]] };
+    return { tasks, merge: [[merge]], partialBytes: bytes * slabs.length };
   }
   const tasks: Task[] = [];
   for (let block = 0; block < blocks; block++) {
@@ -70,7 +70,7 @@ function splitWork(
       );
     tasks.push([...zeros, ...slabs.flatMap((slab) => callsFor(slab, memory.gradient, block, 1))]);
   }
-  return { tasks, merge: [] };
+  return { tasks, merge: [], partialBytes: 0 };
 }
 
 /** dW of a convolution from its inputs and the gradient of its output. */

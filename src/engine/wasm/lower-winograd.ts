@@ -228,5 +228,5 @@ export function winogradWeightGradient(
       { kernel: back, args: [memory.gradient + block * packed.blockFloats * 4, from, 1] },
     ];
   });
-  return { tasks, merge };
+  return { tasks, merge, partialBytes: slabs.length * floats * 4 };
 }

@@ -22,7 +22,7 @@ export async function createMeter(graph: Graph, loss: LossSpec, team: Team, tile
   const { context } = program.executor;
   return {
     graph,
-    bytes: arena.bytes(),
+    bytes: arena.plan().total,
     setParameters: (values) => writeParameters(context.f32, layout.param, layout.parameters.slots, values),
     measure(batch, options) {
       loadBatch(context, graph, layout, batch, options?.dropout);

@@ -8,6 +8,8 @@ export const PARTIAL_BYTES = 8 << 20;
 export interface WeightGradientWork {
   tasks: Task[];
   merge: Task[];
+  /** Of the parts. */
+  partialBytes: number;
 }
 
 /** Adds the slabs' parts at `from` in slab order into `to` (which may be the first part). Whole vectors: floats % 4 = 0. */

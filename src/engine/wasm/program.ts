@@ -31,7 +31,7 @@ export interface StageInfo {
 /** Collects kernels (equal ones once), ops and stages. */
 export interface ProgramBuilder {
   readonly tiles: TileChoice;
-  /** The number of the kernel with this key, emitted at first use. The key's first word says what the kernel does. */
+  /** The number of the kernel with this key, emitted when the program is assembled. The key's first word says what the kernel does. */
   kernel(key: readonly [string, ...unknown[]], params: number, emit: (f: FunctionBuilder) => void): number;
   op(op: Op): Call;
   /** Memory for one task of the stage that is being collected. */
@@ -49,13 +49,13 @@ export interface ProgramBuilder {
 
 export function createProgramBuilder(tiles: TileChoice, arena: Arena): ProgramBuilder {
   const numbers = new Map<string, number>();
-  const functions: FunctionBuilder[] = [];
+  const emitters: (() => FunctionBuilder)[] = [];
   const ops: Op[] = [];
   const stages: Task[][] = [];
   const words: string[] = [];
   const labels: Omit<StageInfo, "kernels">[] = [];
   let label: Omit<StageInfo, "kernels"> = { pass: "weights", layer: null };
-  const pool = createPool(arena);
+  const pool = createPool(arena.for("scratch"));
   let taken: { key: string; address: number }[] = [];
   return {
     tiles,
@@ -63,10 +63,12 @@ export function createProgramBuilder(tiles: TileChoice, arena: Arena): ProgramBu
       const name = JSON.stringify(key);
       const known = numbers.get(name);
       if (known !== undefined) return known;
-      const number = functions.length;
-      const f = new FunctionBuilder(`k${number}`, params, tiles.fused);
-      emit(f);
-      functions.push(f);
+      const number = emitters.length;
+      emitters.push(() => {
+        const f = new FunctionBuilder(`k${number}`, params, tiles.fused);
+        emit(f);
+        return f;
+      });
       words.push(key[0]);
       numbers.set(name, number);
       return number;
@@ -98,7 +100,12 @@ export function createProgramBuilder(tiles: TileChoice, arena: Arena): ProgramBu
         return { ...labels[i], kernels: [...new Set(kernels)] };
       }),
     stageCount: () => stages.length,
-    assemble: (pages, shared) => assembleModule(functions, pages, shared),
+    assemble: (pages, shared) =>
+      assembleModule(
+        emitters.map((emitted) => emitted()),
+        pages,
+        shared,
+      ),
     encode() {
       const stageStarts: number[] = [];
       const taskStarts: number[] = [];

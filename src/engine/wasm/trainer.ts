@@ -13,17 +13,22 @@ import { loadProgram, type Staged } from "./runtime.ts";
 import type { Team } from "./team.ts";
 import type { TileChoice } from "./tiles.ts";
 
+/** The program and its memory, before either exists. */
+export function placeTraining(graph: Graph, spec: TrainSpec, tiles: TileChoice) {
+  checkShapes(graph);
+  checkTargets(graph);
+  const arena = createArena();
+  const builder = createProgramBuilder(tiles, arena);
+  return { arena, builder, layout: lowerTraining(builder, graph, spec, arena) };
+}
+
 export async function createTrainer(
   graph: Graph,
   spec: TrainSpec,
   team: Team,
   tiles: TileChoice,
 ): Promise<Trainer & Staged> {
-  checkShapes(graph);
-  checkTargets(graph);
-  const arena = createArena();
-  const builder = createProgramBuilder(tiles, arena);
-  const layout = lowerTraining(builder, graph, spec, arena);
+  const { arena, builder, layout } = placeTraining(graph, spec, tiles);
   const program = await loadProgram(builder, arena, layout.control, team);
   const { context } = program.executor;
   const { f32, f64 } = context;
@@ -41,7 +46,7 @@ export async function createTrainer(
   return {
     ...program.staged,
     graph,
-    bytes: arena.bytes(),
+    bytes: arena.plan().total,
     setParameters(values) {
       writeParameters(f32, layout.param, slots, values);
       if (spec.ema > 0) writeParameters(f32, layout.average, slots, values);
