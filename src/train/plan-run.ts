@@ -1,4 +1,3 @@
-import { resolve } from "node:path";
 import type { PreparedCase } from "../dataset/types.ts";
 import type { Graph } from "../engine/graph.ts";
 import type { Trainer } from "../engine/types.ts";
@@ -12,7 +11,7 @@ import { augmentationFor } from "./presets.ts";
 import { silentProgress } from "./progress.ts";
 import { type RunFile, startTime } from "./run-folder.ts";
 import { modelOf } from "./session.ts";
-import type { RunSetup } from "./setup.ts";
+import { dataRecord, type RunSetup } from "./setup.ts";
 import type { TrainOptions } from "./train.ts";
 import { type Validator, voxelsPerCase } from "./validate.ts";
 
@@ -52,12 +51,7 @@ export async function planRun(
     version: 1,
     lunet: lunetVersion(),
     started: startTime(),
-    data: {
-      ...(options.data ? { path: resolve(options.data) } : {}),
-      ...(options.images ? { images: resolve(options.images) } : {}),
-      ...(options.labels ? { labels: resolve(options.labels) } : {}),
-      name: setup.dataset.name,
-    },
+    data: dataRecord(options, setup.dataset),
     netName: setup.netName,
     net,
     parameters: setup.parameters,

@@ -150,6 +150,7 @@ export async function writeRunFile(path: string, run: RunFile): Promise<void> {
 /** Option of the command line for each key that is not its own name in kebab-case. */
 const optionNames: Record<string, string> = {
   learningRate: "--lr",
+  recoveryRate: "--recovery-lr",
   window: "--patch",
   netName: "--net",
   mirrorAxes: "--mirror",

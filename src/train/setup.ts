@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { fingerprintDataset } from "../dataset/fingerprint.ts";
 import { parseGroups } from "../dataset/groups.ts";
 import { planDataset } from "../dataset/plan.ts";
@@ -89,6 +90,16 @@ export async function setUpRun(options: SetupOptions, progress: Progress): Promi
   const settings = resolveSettings(options.preset ?? "strong", options.settings ?? {}, plan);
   const { parameters } = countParameters(net);
   return { dataset, plan, netName, net, parameters, settings, fold, trainingCases, validationCases };
+}
+
+/** Where the data of a run lie, to find them again on resume. */
+export function dataRecord({ data, images, labels }: SetupOptions, { name }: Pick<Dataset, "name">): RunFile["data"] {
+  return {
+    ...(data ? { path: resolve(data) } : {}),
+    ...(images ? { images: resolve(images) } : {}),
+    ...(labels ? { labels: resolve(labels) } : {}),
+    name,
+  };
 }
 
 /** The setup of a started run, from its folder and the data set that is there now. */

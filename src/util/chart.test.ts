@@ -47,6 +47,7 @@ describe("lineChart", () => {
     expect(pathPoints(svg, 0).map(([x]) => x)).toEqual([458, 258, 58]);
     const labels = [...svg.matchAll(/text-anchor="middle">([\d.]+k?)</g)].map((m) => m[1]);
     expect(labels).toEqual(["1000", "2000", "5000", "10k", "20k", "50k", "100k"]);
+    expect(lineChart({ ...frame, xScale: "log", series: [{ name: "a", points: [[0, 1]] }] })).toContain("</svg>");
   });
 
   it("places points by the axes: plot area x 58..458, y 34..234", () => {

@@ -65,7 +65,7 @@ export function lineChart(chart: LineChart): string {
   const right = width - margin.right;
   const bottom = height - margin.bottom;
 
-  const [xLow, xHigh] = finite.length ? extent(xs) : [0, 1];
+  const [xLow, xHigh] = finite.length ? extent(xs) : log ? [1, 10] : [0, 1];
   const ticks = log
     ? logTicks(xLow, xHigh)
     : niceTicks(xLow, xHigh, Math.max(2, Math.floor((right - margin.left) / 70)));

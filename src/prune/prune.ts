@@ -1,0 +1,187 @@
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { createBackend } from "../engine/backend.ts";
+import { loadModel } from "../model/files.ts";
+import type { Model } from "../model/types.ts";
+import { buildGraph, initialise } from "../net/build.ts";
+import { createWorkerLoader } from "../train/loader.ts";
+import { prepareCases } from "../train/prepare.ts";
+import { silentProgress } from "../train/progress.ts";
+import { checkSameSettings, startTime } from "../train/run-folder.ts";
+import { checkRunMemory, dataRecord, type RunSetup, setUpAgain, setUpRun, statedOptions } from "../train/setup.ts";
+import { fail } from "../util/errors.ts";
+import { writeFileAtomic } from "../util/files.ts";
+import { readLines } from "../util/json-lines.ts";
+import { lunetVersion } from "../util/version.ts";
+import { readPruneCheckpoint } from "./checkpoint.ts";
+import { clearPruneFolder, openPruneFolder, prunePaths, writePruneFile } from "./folder.ts";
+import { channelsOf, limitsText, resolveLimits } from "./limits.ts";
+import { freshState, runPruning } from "./session.ts";
+import { resolvePruning, stepsOf } from "./settings.ts";
+import type { CurveRecord, PruneFile, PruneOptions, PruneResult } from "./types.ts";
+
+/** The doubling net of the paper's pruning curve. */
+export const defaultNet = "unet:4";
+
+/**
+ * Trains a net, or takes a trained one, and prunes it step by step into a folder: prune.json, plan.json, curve.jsonl and
+ * curve.svg, a model per size in sizes/, model.safetensors (the size chosen on validation), checkpoint.safetensors. STAMP
+ * (Dinsdale et al. 2022) with exact channel removal. The same seed, data and settings give the same files, with any number of
+ * threads, resumed or not. Throws UserError for bad input, a folder that holds a run, too little memory.
+ */
+export async function pruneNet(options: PruneOptions): Promise<PruneResult> {
+  const began = performance.now();
+  const { progress = silentProgress, signal } = options;
+  const paths = prunePaths(resolve(options.out));
+  const seconds = (): number => (performance.now() - began) / 1000;
+  const previous = await openPruneFolder(paths, options);
+  const model = options.from !== undefined && !previous ? await loadModel(options.from) : null;
+  const setup = previous
+    ? await setUpAgain(options, previous, paths.plan)
+    : await setUpRun(model ? startingFrom(model, options) : { ...options, net: options.net ?? defaultNet }, progress);
+  if (previous) compareSettings(options, previous, setup);
+  if (previous?.state === "finished") {
+    progress.say(`The run in ${options.out} is finished already (${previous.result?.sizes} sizes).`);
+    return {
+      run: previous,
+      folder: paths.folder,
+      curve: await readLines<CurveRecord>(paths.curve),
+      seconds: seconds(),
+    };
+  }
+  if (model && !options.cases) checkCases(model, setup, options);
+  const run: PruneFile = previous ? { ...previous, state: "running" } : recordOf(options, setup, model);
+  await checkRunMemory({ ...setup, settings: run.settings });
+  if (!previous) {
+    await clearPruneFolder(paths);
+    await writeFileAtomic(paths.plan, `${JSON.stringify(setup.plan, null, 2)}\n`);
+  }
+  progress.say(describe(run));
+  const { training, validation } = await prepareCases(setup, progress);
+  const { seed, batch, window, augment } = run.settings;
+  const open: { close(): unknown }[] = [];
+  try {
+    const backend = await createBackend({ name: run.engine, threads: options.threads });
+    open.push(backend);
+    const loading = { cases: training, plan: setup.plan, options: { seed, batch, augment, patch: window } };
+    const batches = createWorkerLoader(loading);
+    open.push(batches);
+    await writePruneFile(paths.run, run);
+    const resumed = existsSync(paths.checkpoint);
+    const start = resumed
+      ? await readPruneCheckpoint(paths.checkpoint)
+      : freshState(run, (model ?? (await startModel(run)))?.tensors ?? initialise(graphOf(run), seed));
+    if (resumed) progress.say(`resuming at size ${start.removals}, after step ${start.step}`);
+    options.onBegin?.();
+    const ended = await runPruning(
+      { run, paths, plan: setup.plan, backend, batches, validation, progress, signal },
+      start,
+    );
+    return { ...ended, folder: paths.folder, seconds: seconds() };
+  } finally {
+    progress.close();
+    for (const thing of open.reverse()) await thing.close();
+  }
+}
+
+function graphOf({ net, settings }: PruneFile) {
+  return buildGraph(net, { batch: settings.batch, shape: settings.window });
+}
+
+/** The model of a run that was stopped before its first checkpoint. */
+async function startModel({ from }: PruneFile): Promise<Model | null> {
+  return from ? loadModel(from.path) : null;
+}
+
+/** The options with the net, the plan and, where no fold was asked for, the cases of a trained model. */
+function startingFrom({ net, plan, provenance }: Model, options: PruneOptions): PruneOptions {
+  for (const key of ["net", "levels", "convs", "plan"] as const) {
+    if (options[key] === undefined) continue;
+    fail(`Expected no --${key} with --from: the trained model brings its own; leave one of them out.`);
+  }
+  const { fold, trainingCases, validationCases } = provenance;
+  const own = options.fold === undefined && !options.cases;
+  return {
+    ...options,
+    spec: net,
+    net: options.from,
+    plan,
+    ...(own ? { fold, cases: { training: trainingCases, validation: validationCases } } : {}),
+  };
+}
+
+/** Cases of the model must be there; cases it has trained on must not judge it. */
+function checkCases({ provenance }: Model, { dataset, validationCases }: RunSetup, options: PruneOptions): void {
+  const seen = new Set(provenance.trainingCases);
+  if (options.fold === undefined) {
+    const here = new Set(dataset.training.map(({ id }) => id));
+    const gone = [...provenance.trainingCases, ...provenance.validationCases].filter((id) => !here.has(id));
+    if (gone.length === 0) return;
+    fail(
+      `Expected the cases of ${options.from} in the data set, but ${gone.length} of them (${gone.slice(0, 3).join(", ")}) ` +
+        `are not there; say with --fold which cases of this set train and which validate.`,
+    );
+  }
+  const known = validationCases.filter((id) => seen.has(id));
+  if (known.length > 0) {
+    fail(
+      `Expected --fold to be that of ${options.from}, but the model was trained on ${known.length} of the fold's ` +
+        `validation cases (${known.slice(0, 3).join(", ")}), so they could not judge it; leave out --fold.`,
+    );
+  }
+}
+
+function recordOf(options: PruneOptions, setup: RunSetup, model: Model | null): PruneFile {
+  const { pruning, settings } = resolvePruning(options, setup);
+  return {
+    version: 1,
+    lunet: lunetVersion(),
+    started: startTime(),
+    data: dataRecord(options, setup.dataset),
+    netName: setup.netName,
+    ...(model ? { from: { path: resolve(options.from!), steps: model.provenance.steps } } : {}),
+    net: setup.net,
+    parameters: setup.parameters,
+    fold: setup.fold,
+    ...(options.folds === undefined ? {} : { folds: options.folds }),
+    ...(options.groups === undefined ? {} : { groups: options.groups }),
+    mirrorAxes: setup.plan.mirrorAxes,
+    engine: options.engine ?? "wasm",
+    settings,
+    pruning,
+    trainingCases: setup.trainingCases,
+    validationCases: setup.validationCases,
+    state: "running",
+    result: null,
+  };
+}
+
+/** Refuses a resumed run that is asked for with other settings than it was started with. */
+function compareSettings(options: PruneOptions, run: PruneFile, { plan }: RunSetup): void {
+  const { pruning } = run;
+  const { criterion, pick, largestBy, remove, patience, rankBatches, targeted } = options;
+  const { recoveryRate, checkEvery, checkCases, within, warm, recovery, until, from } = options;
+  const stated = {
+    ...statedOptions(options, run.settings, plan),
+    ...{ criterion, pick, largestBy, remove, patience, rankBatches, targeted },
+    ...{ recoveryRate, checkEvery, checkCases, within },
+    warmSteps: warm && stepsOf(warm, pruning.epochSteps),
+    recoverySteps: recovery && stepsOf(recovery, pruning.epochSteps),
+    until: until && limitsText(resolveLimits(until, run.net, pruning)),
+    from: from === undefined ? undefined : resolve(from),
+  };
+  const before = { ...pruning, until: limitsText(pruning.until), from: run.from?.path };
+  checkSameSettings(stated, { ...run, epochSteps: pruning.epochSteps }, before);
+}
+
+function describe({ netName, net, parameters, data, settings, pruning, ...run }: PruneFile): string {
+  const checked = run.fold === null ? "no validation" : `${run.validationCases.length} validate (fold ${run.fold})`;
+  const { criterion, pick, remove, warmSteps, recoverySteps } = pruning;
+  const ranked = pick === "random-at-largest" ? pick : `${pick} by ${criterion}`;
+  return (
+    `${netName} (${parameters.toLocaleString("en-US")} parameters, ${channelsOf(net)} channels) on ${data.name}: ` +
+    `${run.trainingCases.length} cases train, ${checked}; windows of ${settings.window.join("x")}, batch ${settings.batch}\n` +
+    `${warmSteps} steps, then ${remove} ${remove === 1 ? "channel" : "channels"} at a time (${ranked}), ` +
+    `${recoverySteps} steps after each`
+  );
+}
