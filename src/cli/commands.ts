@@ -35,6 +35,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./train.ts")).trainCommand,
   },
   {
+    name: "prune",
+    summary: "remove channels of a net step by step, with training in between; resumable",
+    load: async () => (await import("./prune.ts")).pruneCommand,
+  },
+  {
     name: "predict",
     summary: "segment scans with a model or an ensemble",
     load: async () => (await import("./predict.ts")).predictCommand,

@@ -3,6 +3,7 @@ import { parseBudget } from "../train/budget.ts";
 import { createProgress, diceText, durationText } from "../train/progress.ts";
 import { runPaths } from "../train/run-folder.ts";
 import { classNames } from "../train/session.ts";
+import { defaultNet } from "../train/setup.ts";
 import { type TrainResult, trainNet } from "../train/train.ts";
 import { readJson } from "../util/files.ts";
 import { parseCount } from "./options.ts";
@@ -51,7 +52,7 @@ addGroups(command, [
       ...runOptions(),
     ],
   ],
-  ["Net:", netOptions()],
+  ["Net:", netOptions(defaultNet)],
   ["Recipe (defaults: those of the preset):", recipeOptions()],
 ]);
 

@@ -1,7 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { parseAugment, parsePreset } from "../train/presets.ts";
 import { parseSchedule } from "../train/schedule.ts";
-import { defaultNet } from "../train/setup.ts";
 import { parseCount } from "./options.ts";
 import { parseMirror } from "./plan.ts";
 
@@ -87,9 +86,9 @@ export function runOptions(): Option[] {
   ];
 }
 
-export function netOptions(): Option[] {
+export function netOptions(fallback: string): Option[] {
   return [
-    option("--net <net>", `lean:8, unet:4, or a .json file of widths (default: ${defaultNet})`),
+    option("--net <net>", `lean:8, unet:4, or a .json file of widths (default: ${fallback})`),
     option("--levels <n>", "resolution levels, bottleneck counted (default: from the plan)", parseCount),
     option("--convs <n>", "convolutions a block (default: 2)", parseCount),
   ];
