@@ -26,11 +26,13 @@ export interface StudyArm {
   bottleneck?: number;
   /** Convolutions a block; 2 by default. */
   convs?: number;
+  /** Resolution levels where they are not the plan's. */
+  levels?: number;
   /** Training recipe. */
   preset?: string;
   /** Training cases of a fold that are used; all by default. */
   trainingCases?: number;
-  /** What the arm is there for, in words of the study file. */
+  /** What the arm is there for, in words of the study file; "reference" marks the arm that all others are compared with. */
   role?: string;
   /** Id of the arm that has as many parameters and the other family of widths. */
   pair?: string;
