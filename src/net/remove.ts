@@ -62,12 +62,13 @@ export function prunableLayers(net: NetSpec): PrunableLayer[] {
  * unknown layer, a channel that is not there or named twice, and where a layer would be left without channels.
  */
 export function removeChannels(net: NetSpec, removals: readonly Removal[]): RemovedChannels {
-  const graph = graphOf(net);
   const gone = checkRemovals(net, removals);
-  const slices = slicesOf(graph, gone);
   return {
     net: withoutChannels(net, gone),
-    apply: (tensors) => new Map([...tensors].map(([name, data]) => [name, cut(name, data, slices)])),
+    apply: (tensors) => {
+      const slices = slicesOf(graphOf(net), gone);
+      return new Map([...tensors].map(([name, data]) => [name, cut(name, data, slices)]));
+    },
   };
 }
 

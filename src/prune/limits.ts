@@ -45,8 +45,13 @@ function smallest(net: NetSpec, choice: Choice): { channels: number; parameters:
   return { channels: channelsOf(least), parameters: countParameters(least).parameters };
 }
 
+/** Channels over all prunable layers. */
 export function channelsOf(net: NetSpec): number {
-  return prunableLayers(net).reduce((sum, { width }) => sum + width, 0);
+  return widthOf(prunableLayers(net));
+}
+
+function widthOf(layers: readonly PrunableLayer[]): number {
+  return layers.reduce((sum, { width }) => sum + width, 0);
 }
 
 /** Where pruning stops when nothing else was asked for: at a tenth of the parameters, or as near as the net can come. */
@@ -131,10 +136,11 @@ export function limitMet(
   dice: { best: number | null; now: number | null } | null,
 ): Ending | null {
   if (until.parameters !== null && countParameters(net).parameters <= until.parameters) return "parameters";
-  if (until.channels !== null && channelsOf(net) <= until.channels) return "channels";
+  const layers = prunableLayers(net);
+  if (until.channels !== null && widthOf(layers) <= until.channels) return "channels";
   const { best = null, now = null } = dice ?? {};
   if (until.diceDrop !== null && best !== null && now !== null && best - now > until.diceDrop) return "dice-drop";
-  return channelsOf(net) <= smallest(net, choice).channels ? "nothing left to remove" : null;
+  return layers.some((layer) => layer.width > 1 && mayLose(choice, layer)) ? null : "nothing left to remove";
 }
 
 /** How many channels to remove next: `remove`, or fewer where the limit on channels is nearer. */
