@@ -2,7 +2,7 @@ import { groupOf, inOrder } from "./claims-arms.ts";
 import { runsOf } from "./claims-compare.ts";
 import { runStructure, startWidths } from "./claims-structure.ts";
 import type { Figure } from "./figures-render.ts";
-import { config, groupScale, theme } from "./figures-theme.ts";
+import { armScale, config, theme } from "./figures-theme.ts";
 import type { StudyData } from "./report-load.ts";
 import { average, meanSd } from "./statistics.ts";
 import type { RunResult, StudyArm } from "./types.ts";
@@ -20,9 +20,12 @@ function prunedArms(data: StudyData): StudyArm[] {
 export function channelFigure(data: StudyData): Figure | null {
   const arms = prunedArms(data);
   if (arms.length === 0) return null;
-  const cells = arms.flatMap((arm) => cellsOf(arm, runsOf(data, arm.id)));
-  const layers = inOrder([...new Set(cells.map((cell) => cell.layer))]);
-  const columns = Math.min(3, arms.length);
+  const maps = arms.map((arm) => {
+    const cells = cellsOf(runsOf(data, arm.id));
+    return { label: arm.label, cells, layers: inOrder([...new Set(cells.map((cell) => cell.layer))]) };
+  });
+  const columns = arms.length === 4 ? 2 : Math.min(3, arms.length);
+  const end = Math.max(...maps.flatMap(({ cells }) => cells.map((cell) => cell.to)));
   return {
     name: "channels",
     title: "Channels left in each layer along pruning",
@@ -31,23 +34,35 @@ export function channelFigure(data: StudyData): Figure | null {
       "the encoder's finest level down to the bottleneck and up through the decoder. What turns pale first is eaten first.",
     spec: {
       config,
-      data: { values: cells },
-      facet: { field: "label", type: "nominal", sort: arms.map((arm) => arm.label), title: null },
       columns,
-      spacing: { column: 16, row: 18 },
-      spec: {
+      spacing: { column: 18, row: 22 },
+      resolve: { scale: { color: "shared" } },
+      concat: maps.map(({ label, cells, layers }, i) => ({
+        title: { text: label, fontSize: 12, fontWeight: "bold", color: theme.ink, offset: 6 },
         width: Math.floor(660 / columns) - 24,
         height: { step: 15 },
+        data: { values: cells },
         mark: { type: "rect" },
         encoding: {
           x: {
             field: "from",
             type: "quantitative",
             axis: { title: "channels removed (% of all)", format: "d", tickCount: 5, grid: false },
-            scale: { domain: [0, Math.max(...cells.map((cell) => cell.to))], nice: false },
+            scale: { domain: [0, end], nice: false },
           },
           x2: { field: "to" },
-          y: { field: "layer", type: "nominal", sort: layers, axis: { title: null, ticks: false, domain: false } },
+          y: {
+            field: "layer",
+            type: "nominal",
+            sort: layers,
+            axis: {
+              title: null,
+              ticks: false,
+              domain: false,
+              // The same layers as in the map to the left need no names.
+              labels: i % columns === 0 || maps[i - 1].layers.join() !== layers.join(),
+            },
+          },
           color: {
             field: "left",
             type: "quantitative",
@@ -61,25 +76,23 @@ export function channelFigure(data: StudyData): Figure | null {
             },
           },
         },
-      },
+      })),
     },
   };
 }
 
 interface Cell {
-  label: string;
   layer: string;
   from: number;
   to: number;
   left: number;
 }
 
-function cellsOf(arm: StudyArm, runs: readonly RunResult[]): Cell[] {
+function cellsOf(runs: readonly RunResult[]): Cell[] {
   const profiles = runs.filter((run) => run.removals?.length).map(profileOf);
   const bins = Math.min(...profiles.map((profile) => profile.length));
   return profiles[0].slice(0, bins).flatMap((at, bin) =>
     [...at.keys()].map((layer) => ({
-      label: arm.label,
       layer,
       from: 100 * binShare * bin,
       to: 100 * binShare * (bin + 1),
@@ -108,10 +121,8 @@ function profileOf(run: RunResult): Map<string, number>[] {
 export function levelFigure(data: StudyData): Figure | null {
   const bars = prunedArms(data).flatMap((arm) => barsOf(arm, runsOf(data, arm.id)));
   if (bars.length === 0) return null;
-  const arms = [...new Set(bars.map((bar) => bar.label))];
-  const groups = bars.map((bar) => bar.group);
-  // One colour a group; where a group has several arms they are told apart by their place.
-  const xOffset = { field: "label", type: "nominal", sort: arms } as const;
+  const arms = [...new Map(bars.map((bar) => [bar.label, bar])).values()];
+  const xOffset = { field: "label", type: "nominal", sort: arms.map((arm) => arm.label) } as const;
   const x = {
     field: "level",
     type: "nominal",
@@ -124,10 +135,10 @@ export function levelFigure(data: StudyData): Figure | null {
     axis: { title: "share of channels removed (%)", tickCount: 5 },
   } as const;
   const color = {
-    field: "group",
+    field: "label",
     type: "nominal",
-    scale: groupScale(groups),
-    legend: { title: null, orient: "bottom", columns: 1 },
+    scale: armScale(arms),
+    legend: { title: null, orient: "bottom", columns: 2 },
   } as const;
   return {
     name: "levels",

@@ -1,6 +1,7 @@
 import { mainArms } from "./claims.ts";
 import { type ArmGroup, groupOf } from "./claims-arms.ts";
 import { chosenSize, meanScore, runsOf } from "./claims-compare.ts";
+import { letterWidth, placeLabels } from "./figures-labels.ts";
 import type { Figure } from "./figures-render.ts";
 import { config, groupScale, theme } from "./figures-theme.ts";
 import type { StudyData } from "./report-load.ts";
@@ -45,11 +46,11 @@ export function diceFigure(data: StudyData): Figure | null {
   const shown = [...points.flatMap((p) => [p.low, p.high]), ...means.map((p) => p.dice)];
   // Curves end far below; what matters lies near the points.
   const lowest = Math.max(Math.min(...shown), Math.min(...points.map((p) => p.low)) - 0.04);
-  const yDomain = [lowest - 0.01, Math.max(...shown) + 0.01];
+  const yDomain = [lowest - 0.01, Math.max(...shown) + 0.014];
   const parameters = [...points, ...means].map((p) => p.parameters);
-  const xDomain = [Math.min(...parameters) / 1.3, Math.max(...parameters) * 1.6];
+  const xDomain = [Math.min(...parameters) / 1.3, Math.max(...parameters) * 2.2];
   const alone = (point: Point): boolean => points.filter((p) => p.group === point.group).length === 1;
-  const labels = placed(
+  const labels = labelsOf(
     points.filter((point) => !(point.chosen && alone(point))),
     xDomain,
     yDomain,
@@ -101,6 +102,23 @@ export function diceFigure(data: StudyData): Figure | null {
           mark: { type: "line", strokeWidth: 2.2, clip: true },
           encoding: { x, y, detail: { field: "arm" }, order: { field: "parameters" } },
         },
+        // A rim keeps labels legible on curves; it lies below the points.
+        {
+          data: { values: labels },
+          mark: { ...label, stroke: theme.ground, strokeWidth: 3, strokeJoin: "round" },
+          encoding: { ...text, color: { value: theme.ground } },
+        },
+        {
+          data: { values: labels.filter(({ far }) => far) },
+          mark: { type: "rule", strokeWidth: 0.7 },
+          encoding: {
+            x,
+            y,
+            x2: { field: "leadX" },
+            y2: { field: "labelY" },
+            color: { value: theme.soft },
+          },
+        },
         {
           data: { values: points },
           mark: { type: "rule", strokeWidth: 1.5 },
@@ -123,12 +141,6 @@ export function diceFigure(data: StudyData): Figure | null {
             strokeWidth: 1,
           },
           encoding: { x, y },
-        },
-        // A rim keeps labels legible on lines.
-        {
-          data: { values: labels },
-          mark: { ...label, stroke: theme.ground, strokeWidth: 3, strokeJoin: "round", color: theme.ground },
-          encoding: { ...text, color: { value: theme.ground } },
         },
         { data: { values: labels }, mark: label, encoding: { ...text, color: { value: theme.ink } } },
       ],
@@ -189,21 +201,24 @@ function logTicks([low, high]: number[]): number[] {
     .filter((tick) => tick >= low && tick <= high);
 }
 
-/** Labels to the right of their points, moved up where they would stand on each other. */
-function placed(points: readonly Point[], [xLow, xHigh]: number[], [yLow, yHigh]: number[]) {
-  const gap = (14 / height) * (yHigh - yLow);
+/** Places of the labels in the units of the axes. */
+function labelsOf(points: readonly Point[], [xLow, xHigh]: number[], [yLow, yHigh]: number[]) {
   const perPixel = Math.log(xHigh / xLow) / width;
-  const boxes: { left: number; right: number; y: number }[] = [];
-  return points
-    .toSorted((a, b) => a.dice - b.dice)
-    .map((point) => {
-      const left = Math.log(point.parameters) + 8 * perPixel;
-      const right = left + 6 * point.label.length * perPixel;
-      let labelY = point.dice;
-      for (const box of boxes.toSorted((a, b) => a.y - b.y)) {
-        if (box.left < right && left < box.right && Math.abs(box.y - labelY) < gap) labelY = box.y + gap;
-      }
-      boxes.push({ left, right, y: labelY });
-      return { label: point.label, labelX: Math.exp(left), labelY };
-    });
+  const toX = (pixel: number): number => xLow * Math.exp(pixel * perPixel);
+  const inPixels = points.map(({ label, parameters, dice }) => ({
+    text: label,
+    x: Math.log(parameters / xLow) / perPixel,
+    y: (height * (yHigh - dice)) / (yHigh - yLow),
+  }));
+  return placeLabels(inPixels, width, height).map((place, i) => ({
+    label: place.text,
+    parameters: points[i].parameters,
+    dice: points[i].dice,
+    labelX: toX(place.labelX),
+    labelY: yHigh - (place.labelY / height) * (yHigh - yLow),
+    leadX: toX(
+      place.labelX > place.x ? place.labelX - 2 : Math.min(place.x, place.labelX + letterWidth * place.text.length),
+    ),
+    far: place.far,
+  }));
 }

@@ -18,6 +18,27 @@ const groupColours: Record<ArmGroup, [light: string, dark: string]> = {
 
 export const colourOf = (group: ArmGroup): string => groupColours[group][0];
 
+/** Colours of single arms by their label: the group's, the second arm of a group lighter, the third lighter still. */
+export function armScale(arms: readonly { label: string; group: ArmGroup }[]): { domain: string[]; range: string[] } {
+  const range = arms.map(({ group }, i) => {
+    const before = arms.slice(0, i).filter((other) => other.group === group).length;
+    return lighter(colourOf(group), Math.min(0.75, 0.35 * before));
+  });
+  return { domain: arms.map((arm) => arm.label), range };
+}
+
+/** A colour moved towards white by a share. */
+function lighter(colour: string, share: number): string {
+  const parts = [1, 3, 5].map((at) => Number.parseInt(colour.slice(at, at + 2), 16));
+  return `#${parts
+    .map((part) =>
+      Math.round(part + share * (255 - part))
+        .toString(16)
+        .padStart(2, "0"),
+    )
+    .join("")}`;
+}
+
 /** Colours of arms by the name of the page's variable that replaces them. */
 export const pageColours = Object.fromEntries(
   armGroups.map((group, i) => [groupColours[group][0], `arm-${i}`]),

@@ -1,7 +1,7 @@
 import { escapeMarkup as safe } from "../util/chart.ts";
 import type { Comparison } from "./claims-compare.ts";
 import type { Claim, Verdict } from "./claims-verdict.ts";
-import { pWords, short, signed } from "./claims-words.ts";
+import { counted, pWords, short, signed } from "./claims-words.ts";
 import { type Drawing, forPage } from "./figures-render.ts";
 import type { StudyData } from "./report-load.ts";
 import { methods } from "./report-methods.ts";
@@ -63,7 +63,7 @@ report-cases.csv (one row a run, test case and class).</p>
 }
 
 function facts({ study, results, failures, open }: StudyData): string {
-  const runs = [`${results.length} runs finished`];
+  const runs = [`${counted(results.length, "run")} finished`];
   if (failures.length > 0) runs.push(`${failures.length} failed`);
   if (open.length > 0) runs.push(`${open.length} not finished`);
   const list = [
@@ -84,7 +84,7 @@ function notices({ study, failures, open }: StudyData): string {
     return `Run ${config.run} (${config.label}, fold ${config.fold}, seed ${config.seed}) failed: ${message}`;
   });
   if (open.length > 0) {
-    lines.push(`${open.length} runs have not finished; this report is of the others. Arms: ${armsOf(open)}.`);
+    lines.push(`Not finished: ${counted(open.length, "run")} (${armsOf(open)}). This report is of the others.`);
   }
   if (failures.length > 0) lines.push("Arms are compared on the folds and seeds that both of them finished.");
   if (study.folds.length * study.seeds.length === 1) {

@@ -48,7 +48,7 @@ describe("a whole study", () => {
 
   test("names what failed and what is open, made safe", () => {
     expect(page).toContain("failed: Loss became NaN in step 3; lower the rate &lt;lr&gt;.");
-    expect(page).toContain("1 runs have not finished");
+    expect(page).toContain("Not finished: 1 run (lean:8, 40 cases)");
   });
 
   test("figures follow the page's colours, text included", () => {
@@ -173,6 +173,6 @@ describe("folders that are not right", () => {
 
   test("a run folder that was removed is only a run less", async () => {
     const page = await broken("gone", (at) => rm(join(at, "runs/0002"), { recursive: true }));
-    expect(await readFile(page as string, "utf8")).toContain("1 runs finished");
+    expect(await readFile(page as string, "utf8")).toContain("1 run finished");
   });
 });
