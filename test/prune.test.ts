@@ -217,14 +217,25 @@ describe("what pruning can begin with and end at", () => {
     );
   });
 
-  it("a size is read by predict", async () => {
+  it("a command line that tells what went, and sizes that predict reads", async () => {
     const out = join(folder, "sizes");
-    await pruneNet({ ...quick, data, pick: "random-at-largest", out });
-    const model = join(out, "sizes", "step-0003.safetensors");
-    const scan = join(data, "imagesTs", "phantom_007.nii.gz");
-    vi.spyOn(process.stdout, "write").mockImplementation(() => true);
+    let output = "";
+    vi.spyOn(process.stdout, "write").mockImplementation((text) => {
+      output += text;
+      return true;
+    });
     vi.spyOn(process.stderr, "write").mockImplementation(() => true);
     try {
+      const quickly = ["--engine", "reference", "--recovery-steps", "1", "--pick", "random-at-largest"];
+      expect(await main(["prune", data, ...command, ...quickly, "--out", out])).toBe(0);
+      expect(output).toContain("level  channels  removed  share  most from\n");
+      expect(output).toMatch(/^2 +8 +6 +75 % {2}bottleneck\.0 6$/m);
+      expect(output).toMatch(/^5 sizes, ended by channels; .*\nlast {5}size 4, .*\nchosen {3}size \d, /m);
+      output = "";
+      expect(await main(["prune", "--resume", "--json", "--out", out])).toBe(0);
+      expect(JSON.parse(output)).toMatchObject({ state: "finished", curve: await curveOf(out) });
+      const model = join(out, "sizes", "step-0003.safetensors");
+      const scan = join(data, "imagesTs", "phantom_007.nii.gz");
       expect(await main(["predict", scan, "--model", model, "--out", join(folder, "predicted")])).toBe(0);
     } finally {
       vi.restoreAllMocks();

@@ -93,19 +93,20 @@ async function startModel({ from }: PruneFile): Promise<Model | null> {
   return from ? loadModel(from.path) : null;
 }
 
-/** The options with the net, the plan and, where no fold was asked for, the cases of a trained model. */
+/** The options with the net, the plan, the recipe and, where no fold was asked for, the cases of a trained model. */
 function startingFrom({ net, plan, provenance }: Model, options: PruneOptions): PruneOptions {
   for (const key of ["net", "levels", "convs", "plan"] as const) {
     if (options[key] === undefined) continue;
     fail(`Expected no --${key} with --from: the trained model brings its own; leave one of them out.`);
   }
-  const { fold, trainingCases, validationCases } = provenance;
+  const { preset, fold, trainingCases, validationCases } = provenance;
   const own = options.fold === undefined && !options.cases;
   return {
     ...options,
     spec: net,
     net: options.from,
     plan,
+    preset: options.preset ?? (preset === "paper" ? "paper" : "strong"),
     ...(own ? { fold, cases: { training: trainingCases, validation: validationCases } } : {}),
   };
 }

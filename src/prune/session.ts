@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import type { Plan, PreparedCase } from "../dataset/types.ts";
 import type { Backend, TensorMap, Trainer } from "../engine/types.ts";
 import { modelToBytes } from "../model/file.ts";
@@ -194,7 +195,7 @@ async function addToCurve(
   record: CurveRecord,
   model: Uint8Array,
 ): Promise<void> {
-  await writeFileAtomic(`${paths.folder}/${record.model}`, model);
+  await writeFileAtomic(join(paths.folder, record.model), model);
   await appendLine(paths.curve, record);
   curve.push(record);
   if (chooseSize(curve, run.pruning.within) === record) await writeFileAtomic(paths.best, model);
