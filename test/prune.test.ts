@@ -270,6 +270,23 @@ describe("what pruning can begin with and end at", () => {
     await expect(refused).rejects.toThrow("Expected validation cases for --until dice-drop");
   });
 
+  it("no training and no ranking at all: every size is made, and the signal is heard in between", async () => {
+    const out = join(folder, "bare");
+    const bare = { ...quick, pick: "random-at-largest" as const, warm: { steps: 0 }, recovery: { steps: 0 } };
+    const stopper = new AbortController();
+    const say = (text: string): void => {
+      if (text.startsWith("size 1:")) stopper.abort();
+    };
+    const { run, curve } = await pruneNet({
+      ...{ ...bare, data, fold: null, out },
+      ...{ progress: { ...silentProgress, say }, signal: stopper.signal },
+    });
+    expect([run.state, curve.length]).toEqual(["interrupted", 2]);
+    const ended = await pruneNet({ ...bare, resume: true, out });
+    expect(ended.curve.map(({ step, trainLoss }) => [step, trainLoss])).toEqual([0, 1, 2, 3, 4].map((s) => [s, null]));
+    expect(ended.run.state).toBe("finished");
+  });
+
   it("checks as often as asked, the first and the last size always, and stops early in a phase", async () => {
     const out = join(folder, "seldom");
     const { curve } = await pruneNet({

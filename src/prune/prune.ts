@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { createBackend } from "../engine/backend.ts";
 import { loadModel } from "../model/files.ts";
@@ -13,7 +12,7 @@ import { fail } from "../util/errors.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import { readLines } from "../util/json-lines.ts";
 import { lunetVersion } from "../util/version.ts";
-import { readPruneCheckpoint } from "./checkpoint.ts";
+import { type PruneState, readPruneCheckpoint, writePruneCheckpoint } from "./checkpoint.ts";
 import { clearPruneFolder, openPruneFolder, prunePaths, writePruneFile } from "./folder.ts";
 import { channelsOf, limitsText, resolveLimits } from "./limits.ts";
 import { freshState, runPruning } from "./session.ts";
@@ -66,12 +65,17 @@ export async function pruneNet(options: PruneOptions): Promise<PruneResult> {
     const loading = { cases: training, plan: setup.plan, options: { seed, batch, augment, patch: window } };
     const batches = createWorkerLoader(loading);
     open.push(batches);
+    let start: PruneState;
+    if (previous) {
+      start = await readPruneCheckpoint(paths.checkpoint);
+      progress.say(`resuming at size ${start.removals}, after step ${start.step}`);
+    } else {
+      // Before prune.json, so that a run that can be resumed has what to resume from.
+      const graph = buildGraph(run.net, { batch, shape: window });
+      start = freshState(run, model?.tensors ?? initialise(graph, seed));
+      await writePruneCheckpoint(paths.checkpoint, start, graph.params);
+    }
     await writePruneFile(paths.run, run);
-    const resumed = existsSync(paths.checkpoint);
-    const start = resumed
-      ? await readPruneCheckpoint(paths.checkpoint)
-      : freshState(run, (model ?? (await startModel(run)))?.tensors ?? initialise(graphOf(run), seed));
-    if (resumed) progress.say(`resuming at size ${start.removals}, after step ${start.step}`);
     options.onBegin?.();
     const ended = await runPruning(
       { run, paths, plan: setup.plan, backend, batches, validation, progress, signal },
@@ -82,15 +86,6 @@ export async function pruneNet(options: PruneOptions): Promise<PruneResult> {
     progress.close();
     for (const thing of open.reverse()) await thing.close();
   }
-}
-
-function graphOf({ net, settings }: PruneFile) {
-  return buildGraph(net, { batch: settings.batch, shape: settings.window });
-}
-
-/** The model of a run that was stopped before its first checkpoint. */
-async function startModel({ from }: PruneFile): Promise<Model | null> {
-  return from ? loadModel(from.path) : null;
 }
 
 /** The options with the net, the plan, the recipe and, where no fold was asked for, the cases of a trained model. */
@@ -164,8 +159,10 @@ function compareSettings(options: PruneOptions, run: PruneFile, { plan }: RunSet
   const { recoveryRate, checkEvery, checkCases, within, warm, recovery, until, from } = options;
   const stated = {
     ...statedOptions(options, run.settings, plan),
-    ...{ criterion, pick, largestBy, remove, patience, rankBatches, targeted },
-    ...{ recoveryRate, checkEvery, checkCases, within },
+    ...{ criterion, pick, largestBy, remove, patience, targeted, recoveryRate, checkEvery, within },
+    // A run that ranks by no batch, or on fewer cases than asked for, keeps what it made of these.
+    rankBatches: pruning.rankBatches > 0 ? rankBatches : undefined,
+    checkCases: checkCases && Math.min(checkCases, run.validationCases.length),
     warmSteps: warm && stepsOf(warm, pruning.epochSteps),
     recoverySteps: recovery && stepsOf(recovery, pruning.epochSteps),
     until: until && limitsText(resolveLimits(until, run.net, pruning)),

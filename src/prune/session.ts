@@ -101,16 +101,13 @@ export async function runPruning(
     const next = await removeNext(session, state);
     if (!next) return conclude({ state: "interrupted", result: null });
     state = next;
-    await writePruneCheckpoint(paths.checkpoint, state, paramsOf(session, state));
+    await writePruneCheckpoint(paths.checkpoint, state, graphOf(session, state).params);
+    if (session.signal?.aborted) return conclude({ state: "interrupted", result: null });
   }
 }
 
 function graphOf({ run }: PruneSession, { net }: PruneState) {
   return buildGraph(net, { batch: run.settings.batch, shape: run.settings.window });
-}
-
-function paramsOf(session: PruneSession, state: PruneState) {
-  return graphOf(session, state).params;
 }
 
 interface GrownSize {
