@@ -109,7 +109,8 @@ function profileOf(run: RunResult): Map<string, number>[] {
   const profile: Map<string, number>[] = [];
   const removals = run.removals ?? [];
   for (let removed = 0; removed <= removals.length; removed++) {
-    while (removed >= (profile.length + 0.5) * binShare * total) {
+    // The middle of the next bin comes before the next removal.
+    while ((profile.length + 0.5) * binShare * total < removed + 1) {
       profile.push(new Map(Object.keys(start).map((layer) => [layer, left[layer] / start[layer]])));
     }
     if (removed < removals.length) left[removals[removed].layer]--;

@@ -84,7 +84,7 @@ async function tryLoad<T>(get: Load, name: string): Promise<T | null> {
     return (await get(name)) as T;
   } catch (error) {
     // A missing optional package is no fault, and neither is one without a binary for this machine.
-    if (error instanceof Error && /cannot find/i.test(error.message)) return null;
+    if (error instanceof Error && /cannot find|native binding/i.test(error.message)) return null;
     throw error;
   }
 }

@@ -5,8 +5,8 @@ import type { StudyFile } from "./types.ts";
 export function methods(study: StudyFile, margin: number): string[] {
   const unit = study.groups ? "patient" : "case";
   return [
-    "Each arm was trained for every fold and seed with the same cases, recipe and budget. A fold's cases are split into training, validation and " +
-      "test cases. Of a pruning curve the size with the best mean Dice on the validation cases was chosen, and its score on the test cases " +
+    "Each arm was trained once for every fold and seed, all arms on the same split of the cases into training, validation and " +
+      "test cases of a fold. Of a pruning curve the size with the best mean Dice on the validation cases was chosen, and its score on the test cases " +
       "is reported, so that the choice does not flatter it.",
     `A case's score is the mean over foreground classes. Arms are compared on the folds and seeds that both finished. The ${unit} is the unit of ` +
       `analysis: its differences are averaged over seeds${study.groups ? " and over the patient's cases" : ""} first. Intervals are 95 % ` +
