@@ -2,14 +2,18 @@ import { readFileSync } from "node:fs";
 import type { Job, Measurement } from "./cases.ts";
 
 /**
- * Runs `step` until its warm-up is over, then times it; the last value goes into the result. The peak is that of the
- * whole process, so each measurement needs a process of its own.
+ * Runs `step` until its warm-up is over (once at least), then times it; the last value goes into the result. `begin` is when the
+ * engine was started (performance.now()), for the time of the first call. The peak is that of the whole process, so each
+ * measurement needs a process of its own.
  */
 export async function measure(
   job: Pick<Job, "warmup" | "reps">,
+  begin: number,
   step: () => number | Promise<number>,
-): Promise<Pick<Measurement, "ms" | "value" | "peakBytes" | "otherCores">> {
-  for (let i = 0; i < job.warmup; i++) await step();
+): Promise<Pick<Measurement, "ms" | "firstMs" | "value" | "peakBytes" | "otherCores">> {
+  await step();
+  const firstMs = performance.now() - begin;
+  for (let i = 1; i < job.warmup; i++) await step();
   const ms: number[] = [];
   let value = Number.NaN;
   const before = { busy: busySeconds(), own: ownSeconds(), wall: performance.now() };
@@ -24,6 +28,7 @@ export async function measure(
   const known = busy !== null && before.busy !== null && wall > 0.3;
   return {
     ms,
+    firstMs,
     value,
     // KiB on every system.
     peakBytes: process.resourceUsage().maxRSS * 1024,

@@ -9,7 +9,10 @@ import { meanOfFirstClass, sampleInput } from "./input.ts";
 
 const job = JSON.parse(process.argv[2]) as Job;
 const shape = shapeOf(job);
+// The graph of a 2D net has 2D operators.
 const bytes = toOnnx(sampleModel(netOf(job)), { shape, batch: job.batch, probabilities: true });
+const input = sampleInput(job);
+const begin = performance.now();
 const session = await InferenceSession.create(bytes, {
   executionProviders: ["cpu"],
   graphOptimizationLevel: "all",
@@ -17,8 +20,9 @@ const session = await InferenceSession.create(bytes, {
   intraOpNumThreads: job.threads,
   interOpNumThreads: 1,
 });
-const image = new Tensor("float32", sampleInput(job), [job.batch, netOptions.inputChannels, ...shape]);
-const result = await measure(job, async () => {
+const sizes = job.dimensions === 2 ? shape.slice(1) : shape;
+const image = new Tensor("float32", input, [job.batch, netOptions.inputChannels, ...sizes]);
+const result = await measure(job, begin, async () => {
   const { probabilities } = await session.run({ image });
   return meanOfFirstClass(probabilities.data as Float32Array, job);
 });

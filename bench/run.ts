@@ -1,105 +1,141 @@
 // `npm run bench`: our engine against onnxruntime and, with --torch PYTHON, PyTorch, on the same nets and threads.
-import { availableParallelism, cpus } from "node:os";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { Command, InvalidArgumentError, Option } from "commander";
-import { UserError } from "../src/util/errors.ts";
-import { writeFileAtomic } from "../src/util/files.ts";
-import { batchOf, defaultNets, type Job, type Mode, netOf, type Runner } from "./cases.ts";
-import { runChild } from "./child.ts";
-import { type CaseResult, disagreement, summarise, table } from "./summary.ts";
+import { fileURLToPath } from "node:url";
+import { Command, Option } from "commander";
+import { parseCount } from "../src/cli/options.ts";
+import { fail, UserError } from "../src/util/errors.ts";
+import { readBytes, readJson, writeFileAtomic } from "../src/util/files.ts";
+import { type BenchCase, batchOf, caseName, type Job, pickCases, suite } from "./cases.ts";
+import { appendHistory, type BenchRun, historyTable, readHistory } from "./history.ts";
+import { thisCommit, thisMachine } from "./machine.ts";
+import { insertBlock, readmeBlock } from "./readme.ts";
+import { drawRoofline } from "./roofline.ts";
+import { type CaseResult, measureCase, type Peers } from "./rounds.ts";
+import { scalingCases, scalingTable, threadTable } from "./scaling.ts";
+import { disagreement, memoryTable, summarise, timeTable } from "./summary.ts";
 
 interface BenchOptions {
-  nets: string[];
-  modes: Mode[];
-  threads: number;
-  size: number;
+  cases?: string[];
+  threads: number[];
   reps: number;
   rounds: number;
   engine: Job["engine"];
   torch?: string;
+  alone?: boolean;
   quick?: boolean;
   out: string;
+  list?: boolean;
+  scaling?: boolean;
+  roofline?: boolean;
+  history?: boolean;
+  readme?: boolean;
 }
 
-const count = (text: string): number => {
-  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError("Expected a whole number of 1 or more.");
-  return Number(text);
-};
 const list = (text: string): string[] => text.split(",").map((part) => part.trim());
-const modes = (text: string): Mode[] => {
-  const given = list(text);
-  if (given.every((mode): mode is Mode => mode === "infer" || mode === "train")) return given;
-  throw new InvalidArgumentError("Expected infer, train or both, separated by a comma.");
-};
 
 const command = new Command("bench")
   .description("Time lunet, onnxruntime and PyTorch on U-Nets of 5 levels, 2 convolutions a block and 2 classes.")
-  .addOption(new Option("--nets <list>", "nets by name").default(defaultNets).argParser(list))
-  .addOption(new Option("--modes <list>", "infer, train or both").default(["infer", "train"]).argParser(modes))
-  .addOption(new Option("--threads <n>", "compute threads of each").default(availableParallelism()).argParser(count))
-  .addOption(new Option("--size <n>", "voxels along each axis").default(64).argParser(count))
-  .addOption(new Option("--reps <n>", "timed repetitions of a process").default(7).argParser(count))
-  .addOption(new Option("--rounds <n>", "processes per runner, in turn with the others").default(2).argParser(count))
+  .addOption(new Option("--cases <patterns>", "parts of names, names with *, or whole names").argParser(list))
+  .addOption(
+    new Option("--threads <list>", "compute threads of each; several, as in 1,2, are compared")
+      .default([availableParallelism()])
+      .argParser((text: string) => list(text).map(parseCount)),
+  )
+  .addOption(new Option("--reps <n>", "timed repetitions of a process").default(7).argParser(parseCount))
+  .addOption(
+    new Option("--rounds <n>", "processes per runner, in turn with the others").default(2).argParser(parseCount),
+  )
   .addOption(new Option("--engine <name>", "lunet's backend").choices(["wasm", "reference"]).default("wasm"))
   .option("--torch <python>", "a Python with PyTorch; its times are left out without it")
-  .option("--quick", "one round of 3 repetitions: a first look, not for reports")
-  .option("--out <folder>", "where bench.json goes", "bench-out")
+  .option("--alone", "lunet only")
+  .option("--quick", "one round of 3 repetitions, PyTorch's settings not tried: a first look, not for reports")
+  .option("--out <folder>", "where bench.json, history.jsonl and the other results go", "bench-out")
+  .option("--list", "show the names of the cases")
+  .option("--scaling", "time the 3D cases' nets at 32^3, 48^3, 64^3, 96^3 and 128^3, one volume at a time")
+  .option("--roofline", "draw where each layer stands between memory and arithmetic (default: lean:8 and lean:16)")
+  .option("--history", "show how each case moved against the runs before")
+  .option("--readme", "write the table of the last run into README.md")
   .action(bench);
 
+const paths = (out: string) => ({
+  ...{ run: join(out, "bench.json"), scaling: join(out, "scaling.json"), history: join(out, "history.jsonl") },
+  roofline: join(out, "roofline"),
+});
+
 async function bench(options: BenchOptions): Promise<void> {
-  const rounds = options.quick ? 1 : options.rounds;
-  const reps = options.quick ? 3 : options.reps;
-  const jobs = options.nets.flatMap((net) =>
-    options.modes.map((mode): Job => {
-      const { size, threads, engine } = options;
-      return { net, mode, batch: batchOf(mode), size, threads, warmup: 3, reps, engine };
-    }),
-  );
-  for (const job of jobs) netOf(job); // a wrong name should not cost the minutes before it
+  const { history, run } = paths(options.out);
+  if (options.list) return print(suite.join("\n"));
+  if (options.history) {
+    return print(historyTable(await readHistory(history), options.cases && pickCases(options.cases).map(caseName)));
+  }
+  if (options.readme) return writeReadme(run);
+  if (options.roofline) {
+    const cases = pickCases(options.cases ?? ["lean:8/train/64", "lean:16/train/64"]);
+    const threads = Math.max(...options.threads);
+    const path = paths(options.out).roofline;
+    await drawRoofline(cases, { threads, reps: options.quick ? 3 : options.reps, path });
+    return print(`The picture is ${path}.svg, its numbers are in ${path}.json.`);
+  }
+  const picked = pickCases(options.cases ?? [""]);
+  await measure(options.scaling ? scalingCases(picked) : picked, options);
+}
+
+async function measure(cases: readonly BenchCase[], options: BenchOptions): Promise<void> {
+  const { quick, engine, scaling, torch, alone } = options;
+  if (cases.length === 0) fail("Expected 3D cases for --scaling, but none of them is: see --list.");
+  // A history that cannot be read should not cost the minutes before it.
+  const { history, ...path } = paths(options.out);
+  await readHistory(history);
+  const reps = quick ? 3 : options.reps;
+  const peers: Peers = { rounds: quick ? 1 : options.rounds, onnxruntime: !alone, tune: !quick };
+  if (!alone) peers.python = torch;
   const results: CaseResult[] = [];
-  for (const job of jobs) results.push(await measureCase(job, rounds, options.torch));
-  const summaries = results.map(summarise);
-  process.stdout.write(`${table(summaries)}\n`);
-  const others = Math.max(0, ...summaries.map((summary) => summary.otherCores ?? 0));
-  if (others > 0.2) {
-    process.stdout.write(`Other processes kept up to ${others.toFixed(1)} cores busy: run again on a quiet machine.\n`);
-  }
-  for (const result of results) {
-    for (const [runner, reason] of Object.entries(result.failures)) {
-      process.stdout.write(`${result.job.net} ${result.job.mode}: ${runner} failed: ${reason}\n`);
+  for (const each of cases) {
+    for (const threads of options.threads) {
+      const batch = scaling ? 1 : batchOf(each);
+      results.push(await measureCase({ ...each, batch, threads, warmup: 3, reps, engine }, peers));
     }
-    const odd = disagreement(result);
-    if (odd) process.stdout.write(`${odd}\n`);
   }
-  const machine = { processor: cpus()[0]?.model ?? "unknown", threads: options.threads, platform: process.platform };
-  const path = join(options.out, "bench.json");
-  await writeFileAtomic(
-    path,
-    `${JSON.stringify({ date: new Date().toISOString(), machine, summaries, results }, null, 2)}\n`,
-  );
-  process.stdout.write(`All times are in ${path}.\n`);
+  const summaries = results.map(summarise);
+  const run: BenchRun = {
+    ...{ version: 1, date: new Date().toISOString(), commit: thisCommit(), machine: thisMachine() },
+    ...{ quick: Boolean(quick), summaries },
+  };
+  const tables = scaling ? [scalingTable(summaries)] : [timeTable(summaries), memoryTable(summaries)];
+  print([...tables, threadTable(summaries), ...remarks(results)].filter(Boolean).join("\n\n"));
+  const file = scaling ? path.scaling : path.run;
+  await writeFileAtomic(file, `${JSON.stringify({ ...run, results }, null, 2)}\n`);
+  await appendHistory(history, run);
+  print(`All times are in ${file}.`);
   if (results.some((result) => "lunet" in result.failures || disagreement(result))) process.exitCode = 1;
 }
 
-/** The runners take turns, so that a change of the machine's speed meets all of them. */
-async function measureCase(job: Job, rounds: number, python?: string): Promise<CaseResult> {
-  const runners: Runner[] = ["lunet"];
-  // onnxruntime has no training operators.
-  if (job.mode === "infer") runners.push("onnxruntime");
-  if (python) runners.push("torch");
-  const result: CaseResult = { job, runs: {}, failures: {} };
-  for (let round = 0; round < rounds; round++) {
-    for (const runner of runners.filter((r) => !(r in result.failures))) {
-      process.stderr.write(`${job.net} ${job.mode}: ${runner}, round ${round + 1} of ${rounds}\n`);
-      try {
-        const run = await runChild(runner, job, python ?? "");
-        result.runs[runner] = [...(result.runs[runner] ?? []), run];
-      } catch (error) {
-        result.failures[runner] = (error as Error).message;
-      }
-    }
+/** What the reader of the tables should know besides. */
+function remarks(results: readonly CaseResult[]): string[] {
+  const lines = results.flatMap((result) => {
+    const name = caseName(result.job);
+    const failures = Object.entries(result.failures).map(([runner, reason]) => `${name}: ${runner} failed: ${reason}`);
+    return [...failures, disagreement(result) ?? []].flat();
+  });
+  const others = Math.max(0, ...results.map((result) => summarise(result).otherCores ?? 0));
+  if (others > 0.2) {
+    lines.push(`Other processes kept up to ${others.toFixed(1)} cores busy: run again on a quiet machine.`);
   }
-  return result;
+  return lines;
+}
+
+async function writeReadme(path: string): Promise<void> {
+  const run = (await readJson(path)) as Partial<BenchRun>;
+  if (run.version !== 1) fail(`Expected a run of this benchmark in ${path}: run npm run bench first.`);
+  const readme = fileURLToPath(new URL("../README.md", import.meta.url));
+  const text = new TextDecoder().decode(await readBytes(readme));
+  await writeFileAtomic(readme, insertBlock(text, readmeBlock(run as BenchRun)));
+  print(readmeBlock(run as BenchRun));
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
 }
 
 try {

@@ -1,12 +1,14 @@
 import { expect, test } from "vitest";
 import { flopsOf, type Job, type Measurement } from "./cases.ts";
-import { type CaseResult, disagreement, median, summarise, table } from "./summary.ts";
+import type { CaseResult } from "./rounds.ts";
+import { disagreement, median, memoryTable, summarise, timeTable } from "./summary.ts";
 
 const job: Job = {
-  ...{ net: "lean:8", mode: "infer", batch: 1, size: 64, threads: 2, warmup: 3, reps: 3, engine: "wasm" },
+  ...{ net: "lean:8", mode: "infer", dimensions: 3, size: 64, batch: 1 },
+  ...{ threads: 2, warmup: 3, reps: 3, engine: "wasm" },
 } as const;
 const run = (ms: number[], more: Partial<Measurement> = {}): Measurement => ({
-  ...{ ms, peakBytes: 2 ** 20, otherCores: 0.1, value: 0.5, version: "x", ...more },
+  ...{ ms, firstMs: 400, peakBytes: 2 ** 20, otherCores: 0.1, value: 0.5, version: "x", ...more },
 });
 
 test("work of the published comparison: flat 8 is 4.43 GFLOP at 64^3, a training step three times that", () => {
@@ -19,24 +21,29 @@ test("medians over all processes, ratios above 1 where we are faster", () => {
   const result: CaseResult = {
     job,
     runs: {
-      lunet: [run([10, 30, 20], { peakGflops: 100 }), run([20, 20], { peakGflops: 120, otherCores: 0.4 })],
+      lunet: [
+        run([10, 30, 20], { peakGflops: 100 }),
+        run([20, 20], { peakGflops: 120, otherCores: 0.4, firstMs: 600 }),
+      ],
       onnxruntime: [run([50, 60])],
     },
     failures: { torch: "did not start" },
   };
   const summary = summarise(result);
   expect(summary).toMatchObject({
+    case: "lean:8/infer/64",
     medians: { lunet: 20, onnxruntime: 55 },
+    shortest: { lunet: 10, onnxruntime: 50 },
+    firstMs: { lunet: 500, onnxruntime: 400 },
     ratios: { onnxruntime: 2.75 },
     otherCores: 0.4,
   });
   expect(summary.gflops).toBeCloseTo(flopsOf(job) / 20e6, 9);
   expect(summary.share).toBeCloseTo(flopsOf(job) / 20e6 / 110, 9);
-  const [head, row] = table([summary]).split("\n");
-  expect(head.length).toBe(row.length);
-  expect(row).toMatch(
-    /^lean:8 {2}infer {2}1 x 64\^3 +20\.0 +55\.0 +failed +2\.75x +- +221\.\d +201 % +1 +1 +- +0\.40$/,
+  expect(timeTable([summary]).split("\n")[1]).toMatch(
+    /^lean:8\/infer\/64 +1 +2 +20\.0 +55\.0 +failed +2\.75x +- +221\.\d +201 % +0\.40$/,
   );
+  expect(memoryTable([summary]).split("\n")[1]).toMatch(/^lean:8\/infer\/64 +1 +1 +failed +500 +400 +failed$/);
 });
 
 test("median of an even number is the middle of the two", () => {
@@ -48,6 +55,8 @@ test("outputs that differ are reported", () => {
     ...{ job, failures: {}, runs: { lunet: [run([1])], onnxruntime: [run([1], { value: theirs })] } },
   });
   expect(disagreement(pair(0.5004))).toBeUndefined();
-  expect(disagreement(pair(0.6))).toContain("lunet's output (0.50000) differs from onnxruntime's (0.60000)");
+  expect(disagreement(pair(0.6))).toBe(
+    "lean:8/infer/64: lunet's output (0.50000) differs from onnxruntime's (0.60000).",
+  );
   expect(disagreement({ job, failures: {}, runs: { lunet: [run([1])] } })).toBeUndefined();
 });
