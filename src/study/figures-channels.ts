@@ -145,7 +145,7 @@ export function levelFigure(data: StudyData): Figure | null {
     name: "levels",
     title: "Which levels lose channels",
     caption:
-      "Share of the removed channels that came from each level, encoder and decoder together, until half of all channels are gone " +
+      "Share of the removed channels that came from each level, encoder and decoder together, until half of all channels are gone or pruning ends " +
       "(mean over runs, bars: standard deviation). Horizontal ticks: the level's share of all channels, which removal by chance would take.",
     spec: {
       width: 520,

@@ -143,10 +143,10 @@ function scoreTable({ rows, classes, data }: ReportContent): string {
     safe(row.label),
     String(row.runs),
     String(row.testCases || "\u2013"),
-    spread(row.dice, 4),
-    ...(several ? classes.map((_, c) => spread(row.classDice[c] ?? null, 4)) : []),
+    spread(row.dice, 3),
+    ...(several ? classes.map((_, c) => spread(row.classDice[c] ?? null, 3)) : []),
     spread(row.hd95, 2) + (row.hd95Missing ? ` <small>(${(100 * row.hd95Missing).toFixed(1)} % none)</small>` : ""),
-    spread(row.nsd, 4),
+    spread(row.nsd, 3),
   ]);
   return `${table(head, body)}
 <p class="soft">Mean \u00b1 standard deviation over runs (folds and seeds) of the mean over a run's test cases. Pruned nets at the size with the best
