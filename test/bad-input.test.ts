@@ -149,7 +149,7 @@ describe("training", () => {
   it("that needs more memory than there is", async () => {
     await refused(
       train("--levels", "3", "--patch", "1024", "--batch", "1024"),
-      /^lunet: The run needs about \d+\.\d GiB of memory \(\d+ MiB for the cases, \d+\.\d GiB for a batch of 1024\), but only .+ are free; .+\.\n$/,
+      /^lunet: A training step on 1024 windows of 1024x1024x1024 needs \d+\.\d GiB in the engine, which can address 4\.0 GiB; .*--patch \d+x\d+x\d+ would fit\.\n$/,
     );
   });
 

@@ -41,6 +41,37 @@ test("a net by name: both counts, work, a row per layer", async () => {
   ).toBe(27);
 });
 
+test("memory by use, a column a job", async () => {
+  const { code, text } = await info("lean:8", "--batch", "2", "--memory");
+  expect(code).toBe(0);
+  const rows = text
+    .slice(text.indexOf("\nMiB"))
+    .trim()
+    .split("\n")
+    .map((line) => line.trim().split(/ {2,}/));
+  expect(rows[0]).toEqual(["MiB", "predict", "train", "--low-memory"]);
+  for (const column of [1, 2, 3]) {
+    const values = rows.slice(1).map((row) => Number(row[column]));
+    const total = values.pop()!;
+    const sum = values.reduce((a, b) => a + b);
+    // Every value is rounded to 0.1.
+    expect(Math.abs(sum - total)).toBeLessThan(0.05 * rows.length);
+    expect(text).toMatch(`${total.toFixed(1)} MiB`);
+  }
+  // 8 channels of 2 x 66^3 floats with their halos: what lies before and after each of 4 norms, and after the transposed convolution.
+  expect(Number(rows.find(([name]) => name === "activations")![2])).toBeGreaterThan((9 * 2 * 66 ** 3 * 32) / 2 ** 20);
+});
+
+test("memory as JSON: the uses add up", async () => {
+  const { memory } = JSON.parse((await info("unet:4", "--patch", "32x32", "--memory", "--json")).text);
+  for (const { total, uses } of Object.values(memory) as { total: number; uses: Record<string, number> }[]) {
+    expect(Object.values(uses).reduce((sum, bytes) => sum + bytes)).toBe(total);
+  }
+  expect(memory.inference.total).toBeLessThan(memory.lowMemory.total);
+  expect(memory.lowMemory.total).toBeLessThan(memory.training.total);
+  expect(JSON.parse((await info("unet:4", "--patch", "32x32", "--json")).text)).not.toHaveProperty("memory");
+});
+
 test("a net from a file of widths has the file's levels", async () => {
   const folder = await mkdtemp(join(tmpdir(), "lunet-info-"));
   const path = join(folder, "net.json");

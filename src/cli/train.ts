@@ -24,6 +24,7 @@ interface TrainCommandOptions extends TrainingOptions {
   minutes?: number;
   epochs?: number;
   steps?: number;
+  lowMemory?: boolean;
 }
 
 const command = new Command("train")
@@ -49,6 +50,10 @@ addGroups(command, [
       option("--epochs <n>", "instead of --minutes", parseNumber),
       option("--steps <n>", "instead of --minutes; repeats a run exactly", parseNumber),
       option("--epoch-steps <n>", "steps between checkpoints (default: about one pass over the cases)", parseCount),
+      option(
+        "--low-memory",
+        "keep fewer activations and make them again: about half the memory and the same result, a little slower",
+      ),
       ...runOptions(),
     ],
   ],
@@ -74,6 +79,7 @@ log.jsonl (a line an epoch), progress.svg, checkpoint.safetensors.`,
     const given = {
       ...trainingOptionsOf(data, options),
       budget: stated ? parseBudget({ minutes, epochs, steps }) : undefined,
+      lowMemory: options.lowMemory,
       progress: createProgress(process.stderr),
     };
     await report(await untilStopped((watch) => trainNet({ ...given, ...watch })), options);

@@ -1,7 +1,7 @@
 import type { AugmentLevel } from "../dataset/augment.ts";
 import { poolFactors } from "../dataset/topology.ts";
 import type { Plan } from "../dataset/types.ts";
-import type { LossSpec, OptimiserSpec } from "../engine/types.ts";
+import type { LossSpec, OptimiserSpec, TrainSpec } from "../engine/types.ts";
 import { fail } from "../util/errors.ts";
 import { type Vec3, voxelCount } from "../volume/volume.ts";
 import type { ScheduleKind } from "./schedule.ts";
@@ -39,6 +39,11 @@ export interface TrainSettings {
   /** Probability that a channel is dropped. */
   dropout: number;
   seed: number;
+}
+
+/** What the engine needs to know of a run's settings. */
+export function trainSpecOf({ loss, optimiser, clip, ema }: TrainSettings, recompute = false): TrainSpec {
+  return { loss, optimiser, clip, ema, recompute };
 }
 
 /** The windows of `strong` hold half of the plan's patch, but at least this many voxels (32 x 48 x 32). */

@@ -4,10 +4,13 @@ import { parseGroups } from "../dataset/groups.ts";
 import { planDataset } from "../dataset/plan.ts";
 import { readDataset } from "../dataset/read.ts";
 import { foldsOf, type SplitOptions } from "../dataset/splits.ts";
-import { roundUpPatch } from "../dataset/topology.ts";
+import { poolFactors, roundUpPatch } from "../dataset/topology.ts";
 import type { Dataset, Plan } from "../dataset/types.ts";
+import { MEMORY_LIMIT } from "../engine/wasm/arena.ts";
+import { planMemory } from "../engine/wasm/plan-memory.ts";
 import { planFromJson } from "../model/header.ts";
-import { countNet, countParameters } from "../net/count.ts";
+import { buildGraph } from "../net/build.ts";
+import { countParameters } from "../net/count.ts";
 import { type MakeOptions, parseNet } from "../net/make.ts";
 import type { NetSpec } from "../net/spec.ts";
 import { fail, UserError } from "../util/errors.ts";
@@ -15,7 +18,7 @@ import { readJson } from "../util/files.ts";
 import { readHeader } from "../volume/files.ts";
 import { spacingOf, type Vec3, voxelCount } from "../volume/volume.ts";
 import { availableBytes, checkMemory, type MemoryNeed } from "./memory.ts";
-import { type GivenSettings, type PresetName, resolveSettings, type TrainSettings } from "./presets.ts";
+import { type GivenSettings, type PresetName, resolveSettings, type TrainSettings, trainSpecOf } from "./presets.ts";
 import type { Progress } from "./progress.ts";
 import type { RunFile } from "./run-folder.ts";
 
@@ -233,34 +236,44 @@ function within<T>(path: string, read: () => T): T {
   }
 }
 
-/** The program, its compiled code and one case's way through prediction, roughly. */
+/** The process, its compiled code and one case's way through prediction, roughly. */
 const fixedBytes = 150 * 2 ** 20;
 /** Batches that wait for their step. */
 const waitingBatches = 3;
 
-/** Refuses a run that does not fit the machine, from the scans' headers alone. */
-export async function checkRunMemory(setup: RunSetup): Promise<void> {
+/**
+ * Refuses a run that does not fit the machine or the engine, from the scans' headers alone, and says what would fit. `lowMemory`
+ * is undefined where the caller has no such option.
+ */
+export async function checkRunMemory(setup: RunSetup, lowMemory?: boolean): Promise<void> {
   const { dataset, plan, net, settings } = setup;
   const used = new Set([...setup.trainingCases, ...setup.validationCases]);
   let voxels = 0;
   for (const { id, images } of dataset.training) {
     if (used.has(id)) voxels += preparedVoxels(await readHeader(images[0]), plan.spacing);
   }
-  checkMemory(memoryNeed({ plan, net, settings }, voxels), availableBytes());
+  const room = { available: availableBytes(), engine: MEMORY_LIMIT };
+  checkMemory(memoryNeed({ plan, net, settings }, voxels, lowMemory), room);
 }
 
 /** What a run takes whose cases have `voxels` voxels in all once they are at the target spacing. */
 export function memoryNeed(
   { plan, net, settings }: Pick<RunSetup, "plan" | "net" | "settings">,
   voxels: number,
+  lowMemory?: boolean,
 ): MemoryNeed {
   const perVoxel = 4 * plan.channels.length + 1;
-  const trainer = countNet(net, { batch: 1, shape: settings.window }).trainingBytes;
   return {
     casesBytes: voxels * perVoxel,
-    windowBytes: trainer + waitingBatches * voxelCount(settings.window) * perVoxel,
-    batch: settings.batch,
     fixedBytes,
+    step: { batch: settings.batch, window: settings.window, lowMemory: lowMemory ?? false },
+    canSave: lowMemory !== undefined,
+    programBytes: (step) => {
+      const graph = buildGraph(net, { batch: step.batch, shape: step.window });
+      return planMemory(graph, trainSpecOf(settings, step.lowMemory)).total;
+    },
+    waitingBytes: ({ batch, window }) => waitingBatches * batch * voxelCount(window) * perVoxel,
+    divisor: poolFactors(plan.pools),
   };
 }
 

@@ -10,6 +10,7 @@ import { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
 import { createWorkerLoader, type Loader } from "./loader.ts";
 import { planRun } from "./plan-run.ts";
 import { prepareCases } from "./prepare.ts";
+import { trainSpecOf } from "./presets.ts";
 import { durationText, type Progress, silentProgress } from "./progress.ts";
 import {
   checkSameSettings,
@@ -37,6 +38,8 @@ export interface TrainOptions extends SetupOptions {
   engine?: "wasm" | "reference";
   /** Compute threads; they change the time, not the result. */
   threads?: number;
+  /** Less memory for more time (TrainSpec.recompute); the result is the same. */
+  lowMemory?: boolean;
   progress?: Progress;
   /** Ends the run after its step, with a checkpoint. */
   signal?: AbortSignal;
@@ -60,6 +63,7 @@ export interface TrainResult {
 export async function trainNet(options: TrainOptions): Promise<TrainResult> {
   const began = performance.now();
   const { progress = silentProgress, signal } = options;
+  const { lowMemory = false } = options;
   const paths = runPaths(resolve(options.out));
   const previous = await openRunFolder(paths, options);
   const setup = previous ? await setUpAgain(options, previous, paths.plan) : await setUpRun(options, progress);
@@ -68,7 +72,7 @@ export async function trainNet(options: TrainOptions): Promise<TrainResult> {
     progress.say(`The run in ${options.out} is finished already (${previous.steps} steps).`);
     return { run: previous, folder: paths.folder, seconds: 0 };
   }
-  await checkRunMemory(setup);
+  await checkRunMemory(setup, lowMemory);
   if (!previous) {
     await clearRunFolder(paths);
     await writeFileAtomic(paths.plan, `${JSON.stringify(setup.plan, null, 2)}\n`);
@@ -83,12 +87,7 @@ export async function trainNet(options: TrainOptions): Promise<TrainResult> {
   try {
     const backend = await createBackend({ name: engine, threads: options.threads });
     open.push(backend);
-    const trainer = await backend.trainer(graph, {
-      loss: settings.loss,
-      optimiser: settings.optimiser,
-      clip: settings.clip,
-      ema: settings.ema,
-    });
+    const trainer = await backend.trainer(graph, trainSpecOf(settings, lowMemory));
     open.push(trainer);
     trainer.setParameters(initialise(graph, settings.seed));
     const { seed, batch, window } = settings;
