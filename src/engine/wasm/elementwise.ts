@@ -94,7 +94,7 @@ export function emitAffine(f: FunctionBuilder, layout: Layout, slope: number | n
   );
 }
 
-/** [] -> gradient times the activation's slope, decided by the sign of the activation's output at `by`. */
+/** [] -> gradient times the activation's slope, decided by the sign of the activation's input or output `by`. */
 function maskedGradient(f: FunctionBuilder, grad: Local, by: Local, slope: number): void {
   f.get(grad);
   if (slope !== 0) f.get(grad).splatConst(slope).mul();
@@ -104,18 +104,18 @@ function maskedGradient(f: FunctionBuilder, grad: Local, by: Local, slope: numbe
 }
 
 /**
- * Sums for the norm's backward pass: S1 = sum dy, S2 = sum dy z, with dy first taken through the activation when the activation
- * comes after the norm (`after`: its output y gives the sign). Arguments: z, y, dy, -, sums, planes, rows.
+ * Sums for the norm's backward pass: S1 = sum dy, S2 = sum dy z, with dy first taken through the activation when that comes after
+ * the norm (`after`: by the sign of a z + b). Arguments: z, dy, coefficients (after: [a, b]), sums, planes, rows.
  */
 export function emitNormSums(f: FunctionBuilder, layout: Layout, after: { slope: number } | null): void {
-  const [grad, y] = [f.vector(), f.vector()];
-  const z = f.vector();
-  emitWalk(f, layout, { pointers: 3, coefficients: 0, sums: 2 }, ({ pointers: [pz, py, pdy], offset, sums }) => {
+  const [grad, z, normed] = f.vectors(3);
+  const shape = { pointers: 2, coefficients: after ? 2 : 0, sums: 2 };
+  emitWalk(f, layout, shape, ({ pointers: [pz, pdy], offset, coefficients: [a, b], sums }) => {
     f.get(pdy).load(offset).set(grad);
     f.get(pz).load(offset).set(z);
     if (after) {
-      f.get(py).load(offset).set(y);
-      maskedGradient(f, grad, y, after.slope);
+      f.fmaValue(z, a, b).set(normed);
+      maskedGradient(f, grad, normed, after.slope);
       f.set(grad);
     }
     f.get(sums[0]).get(grad).add().set(sums[0]);
@@ -125,31 +125,32 @@ export function emitNormSums(f: FunctionBuilder, layout: Layout, after: { slope:
 
 /**
  * The norm's and activation's backward pass in place: g = A dy + B z + C, then the activation's slope by the sign of z when the
- * activation comes before the norm; `order` "after": dy goes through the activation (sign of y) first. Sums the result
- * for the bias gradient. Arguments: z, y, dy (becomes the gradient of the convolution's output), coefficients
- * [A, B, C], sums, planes, rows.
+ * activation comes before the norm; `order` "after": dy goes through the activation first, by the sign of a z + b. Sums the result
+ * for the bias gradient. Arguments: z, dy (becomes the gradient of the convolution's output), coefficients
+ * [A, B, C] (after: [A, B, C, a, b]), sums, planes, rows.
  */
 export function emitNormBackward(
   f: FunctionBuilder,
   layout: Layout,
   options: { order: "before" | "after"; slope: number },
 ): void {
-  const [grad, z, y] = [f.vector(), f.vector(), f.vector()];
+  const [grad, z, sum] = f.vectors(3);
+  const after = options.order === "after";
   emitWalk(
     f,
     layout,
-    { pointers: 3, coefficients: 3, sums: 1 },
-    ({ pointers: [pz, py, pdy], offset, coefficients, sums }) => {
-      const [A, B, C] = coefficients;
+    { pointers: 2, coefficients: after ? 5 : 3, sums: 1 },
+    ({ pointers: [pz, pdy], offset, coefficients, sums }) => {
+      const [A, B, C, a, b] = coefficients;
       f.get(pdy).load(offset).set(grad);
       f.get(pz).load(offset).set(z);
-      if (options.order === "after") {
-        f.get(py).load(offset).set(y);
-        maskedGradient(f, grad, y, options.slope);
+      if (after) {
+        f.fmaValue(z, a, b).set(sum);
+        maskedGradient(f, grad, sum, options.slope);
         f.set(grad);
       }
-      f.fmaValue(z, B, C).set(y);
-      f.fmaValue(grad, A, y).set(grad);
+      f.fmaValue(z, B, C).set(sum);
+      f.fmaValue(grad, A, sum).set(grad);
       if (options.order === "before") {
         maskedGradient(f, grad, z, options.slope);
         f.set(grad);

@@ -7,6 +7,7 @@ import { partialAreas } from "./lower-training-partials.ts";
 import { remadeFrom } from "./lower-training-values.ts";
 import type { PreparedWeights } from "./lower-training-weights.ts";
 import { convWeightGradient, upconvWeightGradient } from "./lower-weight-gradient.ts";
+import { gradCoefficientsOf } from "./norm-steps.ts";
 import type { ParameterSlot } from "./parameters.ts";
 import type { WeightGradientWork } from "./partials.ts";
 import { emitMaxPoolBackward } from "./pool.ts";
@@ -209,28 +210,27 @@ function backwardTail(
   const { t } = pass;
   const { b, graph, gradient } = t;
   const { slots } = t.parameters.conv(node);
-  const after = tail.order === "conv-norm-act";
-  // Only a norm before the activation needs y.
-  const y = after ? pass.read(node.output) : z;
   const grad = pass.known(node.output);
   const { layout } = grad;
   const { padded } = layout;
   const slabs = slabsOf(layout.shape, graph.batch);
-  const gradCoefficients = t.arena.take(graph.batch * padded * 12);
-  const walk = (kernel: number): Task[] =>
+  const after = tail.order === "conv-norm-act";
+  const each = gradCoefficientsOf(plan);
+  const gradCoefficients = t.arena.take(graph.batch * padded * 4 * each);
+  const walk = (kernel: number, coefficients: { address: number; each: number }): Task[] =>
     slabs.map((slab, i) => {
       const start = slabStart(slab, layout);
       const to = sums.from + i * sums.stride;
-      const coefficients = gradCoefficients + slab.n * padded * 12;
-      const tensors = [z.address + start, y.address + start, grad.address + start];
+      const from = coefficients.address + slab.n * padded * 4 * coefficients.each;
       return [
         b.op({ op: "zero", address: to, bytes: sums.stride }),
-        { kernel, args: [...tensors, coefficients, to, slab.planes, slab.rows] },
+        { kernel, args: [z.address + start, grad.address + start, from, to, slab.planes, slab.rows] },
       ];
     });
   if (tail.norm !== "none") {
     const options = after ? { slope: tail.slope } : null;
-    pass.stage(walk(b.kernel(["normSums", layout, options], 7, (f) => emitNormSums(f, layout, options))));
+    const kernel = b.kernel(["normSums", layout, options], 6, (f) => emitNormSums(f, layout, options));
+    pass.stage(walk(kernel, { address: plan.coefficients, each: 2 }));
   }
   pass.stage([
     [
@@ -247,7 +247,8 @@ function backwardTail(
     ],
   ]);
   const options = { order: after ? "after" : "before", slope: tail.slope } as const;
-  pass.stage(walk(b.kernel(["normBackward", layout, options], 7, (f) => emitNormBackward(f, layout, options))));
+  const kernel = b.kernel(["normBackward", layout, options], 6, (f) => emitNormBackward(f, layout, options));
+  pass.stage(walk(kernel, { address: gradCoefficients, each }));
   t.buffers.give(z);
   t.values.free(node.output);
 }

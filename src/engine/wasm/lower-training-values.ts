@@ -86,11 +86,9 @@ export function deadAfter(graph: Graph, recompute: boolean): number[][] {
   return dead;
 }
 
-/** Values that a node's backward pass reads. */
+/** Values that a node's backward pass reads: also the output where that says which voxel was the maximum. */
 function backwardReads(node: GraphNode): number[] {
-  // Where the maximum was; on which side of 0 the activation was.
-  const output = node.kind === "maxpool" || (node.kind === "conv" && node.tail?.order === "conv-norm-act");
-  return output ? [...node.inputs, node.output] : node.inputs;
+  return node.kind === "maxpool" ? [...node.inputs, node.output] : node.inputs;
 }
 
 /**

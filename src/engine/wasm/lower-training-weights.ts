@@ -44,7 +44,9 @@ function prepareConv({ b, ...t }: TrainingContext, node: ConvNode, prepared: Pre
   const addresses = node.inputs.map((id, s) => {
     if (id === t.graph.input) return 0;
     const vectors = t.layouts[id].padded / 4;
-    const to = arena.take(taps * outWalked * vectors * 16);
+    const winograd = winogradFits(b, node.kernel, [output], t.layouts[id]);
+    const bytes = taps * outWalked * vectors * 16;
+    const to = winograd ? b.scratch(bytes) : arena.take(bytes);
     const source = packed.sources[s];
     const V = blockVectors(vectors, b.tiles);
     const plan = {
@@ -60,7 +62,7 @@ function prepareConv({ b, ...t }: TrainingContext, node: ConvNode, prepared: Pre
       V,
     };
     const transpose: Task = [b.op({ op: "transposeConv", from, to, plan })];
-    if (!winogradFits(b, node.kernel, [output], t.layouts[id])) {
+    if (!winograd) {
       tasks.push(transpose);
       return to;
     }

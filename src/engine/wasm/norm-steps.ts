@@ -29,9 +29,10 @@ export interface NormPlan {
   saved: number;
 }
 
-/** What the backward pass adds: byte addresses of the slabs' sums, the coefficients [A, B, C] and the gradients (0: none). */
+/** What the backward pass adds: byte addresses of the slabs' sums, the coefficients and the gradients (0: none). */
 export interface NormBackwardPlan extends NormPlan {
   sums: number;
+  /** float [N][vector][A, B, C], with the forward pass's a, b behind them when the activation comes after the norm. */
   gradCoefficients: number;
   scaleGrad: number;
   shiftGrad: number;
@@ -111,6 +112,11 @@ function keepMoments(
   ctx.f64[at + plan.padded] = 1 / Math.sqrt(variance + plan.eps);
 }
 
+/** Coefficients of a channel in the backward pass. */
+export function gradCoefficientsOf({ slope }: Pick<NormPlan, "slope">): 3 | 5 {
+  return slope === null ? 5 : 3;
+}
+
 /**
  * With r = 1 / sd, x = (z - mean) r, M voxels in the statistics: dz = scale r (dy - sum(dy) / M - x sum(dy x) / M), written as
  * A dy + B z + C; the dropout factor belongs to dy.
@@ -132,10 +138,16 @@ export function normBackward(ctx: OpContext, plan: NormBackwardPlan): void {
       gradients.push([dy * factorOf(n, c), dyz * factorOf(n, c)]);
     }
     const put = (n: number, A: number, B: number, C: number): void => {
-      const at = plan.gradCoefficients / 4 + n * padded * 3 + Math.floor(c / 4) * 12 + (c % 4);
+      const each = gradCoefficientsOf(plan);
+      const vector = Math.floor(c / 4);
+      const at = plan.gradCoefficients / 4 + n * padded * each + vector * 4 * each + (c % 4);
       f32[at] = A;
       f32[at + 4] = B;
       f32[at + 8] = C;
+      if (each === 3) return;
+      const forward = plan.coefficients / 4 + n * padded * 2 + vector * 8 + (c % 4);
+      f32[at + 12] = f32[forward];
+      f32[at + 16] = f32[forward + 4];
     };
     if (plan.norm === "none") {
       for (let n = 0; n < batch; n++) put(n, factorOf(n, c), 0, 0);

@@ -1,4 +1,4 @@
-import { type Arena, createPool } from "./arena.ts";
+import type { Arena } from "./arena.ts";
 import { assembleModule, FunctionBuilder } from "./emit.ts";
 import type { Op } from "./ops.ts";
 import type { TileChoice } from "./tiles.ts";
@@ -47,6 +47,10 @@ export interface ProgramBuilder {
   ops(): Op[];
 }
 
+/** Scratch memory grows by chunks, which each stage cuts anew. */
+const SCRATCH_CHUNK = 1 << 20;
+const SCRATCH_STEP = 4096;
+
 export function createProgramBuilder(tiles: TileChoice, arena: Arena): ProgramBuilder {
   const numbers = new Map<string, number>();
   const emitters: (() => FunctionBuilder)[] = [];
@@ -55,8 +59,7 @@ export function createProgramBuilder(tiles: TileChoice, arena: Arena): ProgramBu
   const words: string[] = [];
   const labels: Omit<StageInfo, "kernels">[] = [];
   let label: Omit<StageInfo, "kernels"> = { pass: "weights", layer: null };
-  const pool = createPool(arena.for("scratch"));
-  let taken: { key: string; address: number }[] = [];
+  const chunks: { address: number; size: number; used: number }[] = [];
   return {
     tiles,
     kernel(key, params, emit) {
@@ -78,15 +81,19 @@ export function createProgramBuilder(tiles: TileChoice, arena: Arena): ProgramBu
       return { op: ops.length - 1 };
     },
     scratch(bytes) {
-      const rounded = Math.ceil(bytes / 65536) * 65536;
-      const key = String(rounded);
-      const address = pool.take(key, rounded);
-      taken.push({ key, address });
+      const size = Math.ceil(bytes / SCRATCH_STEP) * SCRATCH_STEP;
+      let chunk = chunks.find((each) => each.used + size <= each.size);
+      if (!chunk) {
+        const chunkSize = Math.max(SCRATCH_CHUNK, size);
+        chunk = { address: arena.for("scratch").take(chunkSize), size: chunkSize, used: 0 };
+        chunks.push(chunk);
+      }
+      const address = chunk.address + chunk.used;
+      chunk.used += size;
       return address;
     },
     stage(tasks) {
-      for (const { key, address } of taken) pool.give(key, address);
-      taken = [];
+      for (const chunk of chunks) chunk.used = 0;
       if (tasks.length === 0) return;
       stages.push(tasks);
       labels.push(label);
