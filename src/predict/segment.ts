@@ -18,7 +18,7 @@ export interface PredictorOptions {
    * always slides the plan's patch; a shape slides that window (multiples of the net's pools).
    */
   window?: "auto" | "patch" | Vec3;
-  /** Limit on one whole-volume window's activations in bytes; default 1 GiB. */
+  /** Limit on the engine's memory for a whole-volume window in bytes; default 1 GiB. */
   maxBytes?: number;
   /** Limit on all compiled programs that are kept for the next case, in bytes; default 1 GiB. */
   keepBytes?: number;

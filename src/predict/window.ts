@@ -1,5 +1,4 @@
-import { layoutKey } from "../engine/wasm/layout.ts";
-import { layoutsOf } from "../engine/wasm/lower-forward.ts";
+import { planMemory } from "../engine/wasm/plan-memory.ts";
 import { buildGraph, strideOf } from "../net/build.ts";
 import type { NetSpec } from "../net/spec.ts";
 import { type Vec3, voxelCount } from "../volume/volume.ts";
@@ -8,13 +7,13 @@ import { countWindows } from "./placement.ts";
 export interface WindowOptions {
   step?: number;
   shifts?: number;
-  /** Limit on the engine's tensors for a whole-volume window in bytes; a volume beyond it is predicted patch by patch. */
+  /** Limit on the engine's memory for a whole-volume window in bytes; a volume beyond it is predicted patch by patch. */
   maxBytes?: number;
 }
 
 /**
  * The window in which to predict a volume of `shape`: the whole volume, padded to a multiple of the net's pools, where that
- * computes no more voxels than sliding the plan's `patch` would and its tensors fit `maxBytes` (1 GiB), else the patch.
+ * computes no more voxels than sliding the plan's `patch` would and the engine's memory for it fits `maxBytes` (1 GiB), else the patch.
  * Nets with instance norm keep the patch: their statistics are those of the window, as in training.
  */
 export function chooseWindow(net: NetSpec, patch: Vec3, shape: Vec3, options: WindowOptions = {}): Vec3 {
@@ -26,30 +25,5 @@ export function chooseWindow(net: NetSpec, patch: Vec3, shape: Vec3, options: Wi
   const whole = room.map((n, axis) => Math.ceil(n / stride[axis]) * stride[axis]) as Vec3;
   const cost = (window: Vec3): number => countWindows(shape, window, step, shifts) * voxelCount(window);
   if (cost(whole) > cost(patch)) return patch;
-  return windowBytes(net, whole) <= maxBytes ? whole : patch;
-}
-
-/**
- * Bytes of the tensors that the wasm engine holds to predict one window, weights not counted: channels padded, halos, buffers
- * reused among equal layouts only, and the logits once more in planar order.
- */
-export function windowBytes(net: NetSpec, shape: Vec3): number {
-  const graph = buildGraph(net, { batch: 1, shape });
-  const layouts = layoutsOf(graph);
-  const output = graph.tensors[graph.output];
-  let bytes = layouts[graph.input].sampleBytes + 4 * output.channels * voxelCount(output.shape);
-  const lastReader = new Map(graph.nodes.flatMap(({ inputs }, at) => inputs.map((id) => [id, at] as const)));
-  const free = new Map<string, number>();
-  for (const [at, node] of graph.nodes.entries()) {
-    const key = layoutKey(layouts[node.output]);
-    const spare = free.get(key) ?? 0;
-    if (spare > 0) free.set(key, spare - 1);
-    else bytes += layouts[node.output].sampleBytes;
-    for (const id of new Set(node.inputs)) {
-      if (lastReader.get(id) !== at || id === graph.input) continue;
-      const done = layoutKey(layouts[id]);
-      free.set(done, (free.get(done) ?? 0) + 1);
-    }
-  }
-  return bytes;
+  return planMemory(buildGraph(net, { batch: 1, shape: whole })).total <= maxBytes ? whole : patch;
 }
