@@ -26,9 +26,9 @@ export async function netMemory(
   const settings = presetSettings("strong", { patch, pools: net.pools, dimensions, batch });
   const tiles = exact ? await tilesOfEngine() : undefined;
   return {
-    inference: planMemory(graph, undefined, tiles),
-    training: planMemory(graph, trainSpecOf(settings), tiles),
-    lowMemory: planMemory(graph, trainSpecOf(settings, true), tiles),
+    inference: planMemory(graph, undefined, { tiles }),
+    training: planMemory(graph, trainSpecOf(settings), { tiles }),
+    lowMemory: planMemory(graph, trainSpecOf(settings, true), { tiles }),
   };
 }
 

@@ -8,7 +8,7 @@ export interface BackendOptions {
   threads?: number;
   /** Forces a register tile or direct convolution of the wasm backend, where the choice is not to be the probe's. */
   tiles?: "merged-256" | "fma-128" | "mul-add-128";
-  winograd?: boolean;
+  winograd?: boolean | 2 | 4;
 }
 
 /** Starts a backend. Close it when done: it may hold worker threads. */

@@ -14,8 +14,8 @@ export interface WasmBackendOptions {
   threads?: number;
   /** Forces a register tile instead of the probe's choice. */
   tiles?: TileChoice["name"];
-  /** False: direct convolution everywhere. */
-  winograd?: boolean;
+  /** False: direct convolution everywhere. 2 or 4: Winograd tiles of this size wherever they fit. */
+  winograd?: boolean | 2 | 4;
 }
 
 export interface WasmBackend extends Backend {
@@ -43,7 +43,9 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   }
   if (options.tiles) askForWideVectors();
   const chosen = options.tiles ? tileChoices[options.tiles] : (await probeOnce()).chosen;
-  const tiles = options.winograd === false ? { ...chosen, winogradFrom: Number.POSITIVE_INFINITY } : chosen;
+  const tiles = { ...chosen };
+  if (options.winograd === false) tiles.winogradFrom = Number.POSITIVE_INFINITY;
+  else if (typeof options.winograd === "number") tiles.winogradTile = options.winograd;
   const team = createTeam(threads);
   return {
     name: "wasm",

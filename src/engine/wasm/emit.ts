@@ -175,6 +175,47 @@ export class FunctionBuilder {
   select(): this {
     return this.simd(0x52);
   }
+  div(): this {
+    return this.simd(0xe7);
+  }
+  /** Rounds to whole numbers, ties to even. */
+  nearest(): this {
+    return this.simd(0x6a);
+  }
+  /** [address] -> v128 with the 32 bits there in the first lane, zeros in the others. */
+  loadLow(offset: number): this {
+    return this.memory(0x5c, 2, offset);
+  }
+  /** The lower 8 unsigned bytes to 16 bits, or the lower 4 of these to 32. */
+  extendLow(bits: 8 | 16): this {
+    return this.simd(bits === 8 ? 0x89 : 0xa9);
+  }
+  splatInt(): this {
+    return this.simd(0x11);
+  }
+  equalInts(): this {
+    return this.simd(0x37);
+  }
+  addInts(): this {
+    return this.simd(0xae);
+  }
+  subInts(): this {
+    return this.simd(0xb1);
+  }
+  /** [v128, i32] -> every 32-bit lane shifted */
+  shiftLeft(): this {
+    return this.simd(0xab);
+  }
+  /** [v128, i32] -> every lane shifted with its sign */
+  shiftRight(): this {
+    return this.simd(0xac);
+  }
+  toInts(): this {
+    return this.simd(0xf8);
+  }
+  toFloats(): this {
+    return this.simd(0xfa);
+  }
   /** Two low floats to doubles. */
   promoteLow(): this {
     return this.simd(0x5f);
@@ -195,6 +236,12 @@ export class FunctionBuilder {
   fmaValue(a: Local, b: Local, c: Local): this {
     if (this.fused) return this.get(a).get(b).get(c).simd(0x105);
     return this.get(a).get(b).mul().get(c).add();
+  }
+
+  /** [] -> c - a * b with locals */
+  fnmaValue(a: Local, b: Local, c: Local): this {
+    if (this.fused) return this.get(a).get(b).get(c).simd(0x106);
+    return this.get(c).get(a).get(b).mul().sub();
   }
 
   body(): number[] {

@@ -1,6 +1,6 @@
 import type { OpContext } from "./control.ts";
 import { type Op, runOp } from "./ops.ts";
-import type { EncodedStages } from "./program.ts";
+import { type EncodedStages, type ScratchArea, THREAD_SCRATCH } from "./program.ts";
 
 /** A compiled program as every thread receives it. */
 export interface ProgramImage {
@@ -10,6 +10,7 @@ export interface ProgramImage {
   encoded: EncodedStages;
   ops: Op[];
   control: number;
+  scratch: ScratchArea;
 }
 
 /** Runs single tasks of one program on this thread. */
@@ -23,7 +24,8 @@ export interface Executor {
 
 type Kernel = (...args: number[]) => void;
 
-export function createExecutor(image: ProgramImage): Executor {
+/** `thread` counts from 0: which scratch memory is this thread's. */
+export function createExecutor(image: ProgramImage, thread: number): Executor {
   const { memory, encoded, ops } = image;
   const instance = new WebAssembly.Instance(image.module, { env: { memory } });
   const kernels: Kernel[] = [];
@@ -38,7 +40,8 @@ export function createExecutor(image: ProgramImage): Executor {
     u8: new Uint8Array(memory.buffer),
     control: image.control,
   };
-  const { calls, tasks } = encoded;
+  const { tasks } = encoded;
+  const calls = ownCalls(encoded.calls, image.scratch.address + thread * image.scratch.stride);
   return {
     encoded,
     context,
@@ -57,6 +60,17 @@ export function createExecutor(image: ProgramImage): Executor {
       }
     },
   };
+}
+
+/** The calls with {@link THREAD_SCRATCH} replaced. */
+function ownCalls(calls: Int32Array, scratch: number): Int32Array {
+  const own = calls.slice();
+  for (let at = 0; at < own.length; ) {
+    const end = own[at] < 0 ? at + 1 : at + 2 + own[at + 1];
+    for (let i = at + 2; i < end; i++) if (own[i] === THREAD_SCRATCH) own[i] = scratch;
+    at = end;
+  }
+  return own;
 }
 
 /** A call with its arguments from `c`, without building an array for the usual counts. */

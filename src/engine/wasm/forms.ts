@@ -1,7 +1,7 @@
 import type { StageInfo } from "./program.ts";
 
 /** How the arithmetic of a layer is done: on the voxels themselves, or on Winograd's transformed tiles. */
-export type Form = "direct" | "Winograd";
+export type Form = "direct" | "Winograd 2x2" | "Winograd 4x4";
 
 /** The forms of a stage's kernels: several where the sources of a concat differ, none where it has no such work. */
 export interface StageForms {
@@ -13,9 +13,11 @@ export interface StageForms {
 /** By the first word of a kernel's key; the other kernels do no layer's multiplications. */
 const kernels: Record<string, { work: keyof StageForms; form: Form }> = {
   conv: { work: "convolution", form: "direct" },
-  winograd: { work: "convolution", form: "Winograd" },
+  winograd2: { work: "convolution", form: "Winograd 2x2" },
+  winograd4: { work: "convolution", form: "Winograd 4x4" },
   weightGradient: { work: "weightGradient", form: "direct" },
-  winogradGradient: { work: "weightGradient", form: "Winograd" },
+  winogradGradient2: { work: "weightGradient", form: "Winograd 2x2" },
+  winogradGradient4: { work: "weightGradient", form: "Winograd 4x4" },
 };
 
 /** Which form the lowering chose for a stage. */

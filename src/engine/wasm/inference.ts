@@ -8,18 +8,20 @@ import { writeParameters } from "./parameters.ts";
 import { createProgramBuilder } from "./program.ts";
 import { loadProgram, type Staged } from "./runtime.ts";
 import type { Team } from "./team.ts";
-import type { TileChoice } from "./tiles.ts";
+import type { Placing, TileChoice } from "./tiles.ts";
 
 /** The program and its memory, before either exists. */
-export function placeInference(graph: Graph, tiles: TileChoice) {
+export function placeInference(graph: Graph, { tiles, threads }: Placing) {
   checkShapes(graph);
   const arena = createArena();
   const builder = createProgramBuilder(tiles, arena);
-  return { arena, builder, layout: lowerInference(builder, graph, arena) };
+  const layout = lowerInference(builder, graph, arena);
+  builder.reserveScratch(threads);
+  return { arena, builder, layout };
 }
 
 export async function createInference(graph: Graph, team: Team, tiles: TileChoice): Promise<Inference & Staged> {
-  const { arena, builder, layout } = placeInference(graph, tiles);
+  const { arena, builder, layout } = placeInference(graph, { tiles, threads: team.threads });
   const program = await loadProgram(builder, arena, layout.control, team);
   const { f32 } = program.executor.context;
   for (const { address, floats } of layout.ones) f32.fill(1, address / 4, address / 4 + floats);

@@ -1,6 +1,6 @@
 import { type ConvKernelSpec, emitConv, type SourceWalk, tileHeight } from "./conv.ts";
 import type { Layout } from "./layout.ts";
-import { winogradFits, winogradSlabCount, winogradTasks } from "./lower-winograd.ts";
+import { winogradSlabCount, winogradTasks, winogradTile } from "./lower-winograd.ts";
 import { convWalk, type PackedConv, type PackedUpconv } from "./packing.ts";
 import type { ProgramBuilder, Task } from "./program.ts";
 import { type Slab, slabStart, slabsOf } from "./slabs.ts";
@@ -63,7 +63,8 @@ export function convTasks(b: ProgramBuilder, options: ConvCall & { output: Place
   const { kernel, inputs, output, weights, batch } = options;
   const epilogue = options.epilogue ?? noEpilogue;
   const layouts = inputs.map((input) => input.layout);
-  if (winogradFits(b, kernel, layouts, output.layout)) return winogradTasks(b, { ...options, epilogue });
+  const m = winogradTile(b, kernel, layouts, output.layout);
+  if (m) return winogradTasks(b, m, { ...options, epilogue });
   const [D, H, W] = output.layout.shape;
   const spec: ConvKernelSpec = {
     width: W,
@@ -105,7 +106,8 @@ export function convSlabCount(
 ): number {
   const { V, batch } = call;
   const inputs = call.inputs.map((input) => input.layout);
-  if (winogradFits(b, call.kernel, inputs, output)) return winogradSlabCount(inputs, output, batch);
+  const m = winogradTile(b, call.kernel, inputs, output);
+  if (m) return winogradSlabCount(m, inputs, output, batch);
   const [D, H, W] = output.shape;
   return slabsOf([D, H, W], batch, tileHeight({ width: W, height: H, V }, b.tiles)).length;
 }

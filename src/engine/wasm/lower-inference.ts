@@ -3,7 +3,7 @@ import { type Arena, createPool } from "./arena.ts";
 import { type Layout, layoutKey } from "./layout.ts";
 import { convTasks, type Placed, upconvTasks } from "./lower-conv.ts";
 import { affineTasks, layoutsOf, maxPoolTasks, stageUnit, takeControl } from "./lower-forward.ts";
-import { transformWeights, winogradFits } from "./lower-winograd.ts";
+import { transformWeights, winogradTile } from "./lower-winograd.ts";
 import { type ParameterBlock, placeParameters } from "./parameters.ts";
 import type { ProgramBuilder, Task } from "./program.ts";
 import { slabStart, slabsOf } from "./slabs.ts";
@@ -143,9 +143,10 @@ function stageWeights(
   for (const node of graph.nodes) {
     if (node.kind !== "conv") continue;
     const inputs = node.inputs.map((id) => layouts[id]);
-    if (!winogradFits(b, node.kernel, inputs, layouts[node.output])) continue;
+    const m = winogradTile(b, node.kernel, inputs, layouts[node.output]);
+    if (!m) continue;
     const { packed, slots } = parameters.conv(node);
-    const { address, tasks } = transformWeights(b, packed, param + slots.weight.offset, arena);
+    const { address, tasks } = transformWeights(b, m, packed, param + slots.weight.offset, arena);
     transformed.set(node, address);
     stage.push(...tasks);
   }

@@ -1,6 +1,6 @@
 import type { ConvNode, UpconvNode } from "../graph.ts";
 import type { TrainingContext } from "./lower-training.ts";
-import { transformWeights, winogradFits } from "./lower-winograd.ts";
+import { transformWeights, winogradTile } from "./lower-winograd.ts";
 import { walkedChannels } from "./packing.ts";
 import type { Task } from "./program.ts";
 import { blockVectors } from "./tiles.ts";
@@ -36,17 +36,18 @@ function prepareConv({ b, ...t }: TrainingContext, node: ConvNode, prepared: Pre
   const taps = node.kernel[0] * node.kernel[1] * node.kernel[2];
   const inputs = node.inputs.map((id) => t.layouts[id]);
   const tasks: Task[] = [];
-  if (winogradFits(b, node.kernel, inputs, output)) {
-    const transformed = transformWeights(b, packed, from, arena);
+  const m = winogradTile(b, node.kernel, inputs, output);
+  if (m) {
+    const transformed = transformWeights(b, m, packed, from, arena);
     prepared.forward.set(node, transformed.address);
     tasks.push(...transformed.tasks);
   }
   const addresses = node.inputs.map((id, s) => {
     if (id === t.graph.input) return 0;
     const vectors = t.layouts[id].padded / 4;
-    const winograd = winogradFits(b, node.kernel, [output], t.layouts[id]);
+    const back = winogradTile(b, node.kernel, [output], t.layouts[id]);
     const bytes = taps * outWalked * vectors * 16;
-    const to = winograd ? b.scratch(bytes) : arena.take(bytes);
+    const to = back ? b.scratch(bytes) : arena.take(bytes);
     const source = packed.sources[s];
     const V = blockVectors(vectors, b.tiles);
     const plan = {
@@ -62,7 +63,7 @@ function prepareConv({ b, ...t }: TrainingContext, node: ConvNode, prepared: Pre
       V,
     };
     const transpose: Task = [b.op({ op: "transposeConv", from, to, plan })];
-    if (!winograd) {
+    if (!back) {
       tasks.push(transpose);
       return to;
     }
@@ -73,7 +74,7 @@ function prepareConv({ b, ...t }: TrainingContext, node: ConvNode, prepared: Pre
       blockFloats: taps * outWalked * 4 * V,
       sources: [{ offset: 0, walked: outWalked }],
     };
-    const transformed = transformWeights(b, flipped, to, arena);
+    const transformed = transformWeights(b, back, flipped, to, arena);
     tasks.push([...transpose, ...transformed.tasks.flat()]);
     return transformed.address;
   });

@@ -1,6 +1,6 @@
 import type { Layout } from "./layout.ts";
 import { eachOffset, inputWindow, type Placed, pointWalk } from "./lower-conv.ts";
-import { winogradFits, winogradWeightGradient } from "./lower-winograd.ts";
+import { winogradTile, winogradWeightGradient } from "./lower-winograd.ts";
 import { convWalk, type PackedConv, type PackedUpconv } from "./packing.ts";
 import { mergeCall, PARTIAL_BYTES, type WeightGradientWork } from "./partials.ts";
 import type { Call, ProgramBuilder, Task } from "./program.ts";
@@ -81,8 +81,9 @@ export function convWeightGradient(
 ): WeightGradientWork {
   const { packed, inputs, grad } = options;
   const layouts = inputs.map((input) => input.layout);
-  if (winogradFits(b, packed.kernel, layouts, grad.layout)) {
-    const work = winogradWeightGradient(b, options, memory);
+  const m = winogradTile(b, packed.kernel, layouts, grad.layout);
+  if (m) {
+    const work = winogradWeightGradient(b, m, options, memory);
     if (work) return work;
   }
   const [D, H, W] = grad.layout.shape;

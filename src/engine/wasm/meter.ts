@@ -17,6 +17,7 @@ export async function createMeter(graph: Graph, loss: LossSpec, team: Team, tile
   const arena = createArena();
   const builder = createProgramBuilder(tiles, arena);
   const layout = lowerMeter(builder, graph, loss, arena);
+  builder.reserveScratch(team.threads);
   const stages = builder.stageCount();
   const program = await loadProgram(builder, arena, layout.control, team);
   const { context } = program.executor;

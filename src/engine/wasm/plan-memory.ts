@@ -2,15 +2,17 @@ import type { Graph } from "../graph.ts";
 import type { TrainSpec } from "../types.ts";
 import type { MemoryPlan } from "./arena.ts";
 import { placeInference } from "./inference.ts";
-import { type TileChoice, tileChoices } from "./tiles.ts";
+import { processors } from "./team.ts";
+import { type Placing, tileChoices } from "./tiles.ts";
 import { placeTraining } from "./trainer.ts";
 
 /**
  * What a trainer of the wasm backend would hold, or without a spec an inference: the same numbers, as the same code lays out the
- * memory, without making the program, and also beyond the engine's limit (MEMORY_LIMIT). `tiles` are the backend's: others
- * differ in kilobytes at most. Takes milliseconds. Throws UserError for a graph that does not fit together.
+ * memory, without making the program, and also beyond the engine's limit (MEMORY_LIMIT). `placing` is the backend's: other tiles
+ * differ in kilobytes at most, and each thread has scratch memory of its own. The default is that of createWasmBackend. Takes milliseconds. Throws UserError for a graph that does not fit together.
  */
-export function planMemory(graph: Graph, spec?: TrainSpec, tiles: TileChoice = tileChoices["merged-256"]): MemoryPlan {
-  const { arena } = spec ? placeTraining(graph, spec, tiles) : placeInference(graph, tiles);
+export function planMemory(graph: Graph, spec?: TrainSpec, placing: Partial<Placing> = {}): MemoryPlan {
+  const { tiles = tileChoices["merged-256"], threads = processors() } = placing;
+  const { arena } = spec ? placeTraining(graph, spec, { tiles, threads }) : placeInference(graph, { tiles, threads });
   return arena.plan();
 }

@@ -28,6 +28,14 @@ export interface StageInfo {
   kernels: string[];
 }
 
+export interface ScratchArea {
+  address: number;
+  stride: number;
+}
+
+/** An argument that each thread replaces by the address of its own scratch memory. No address is negative. */
+export const THREAD_SCRATCH = -1;
+
 /** Collects kernels (equal ones once), ops and stages. */
 export interface ProgramBuilder {
   readonly tiles: TileChoice;
@@ -36,6 +44,12 @@ export interface ProgramBuilder {
   op(op: Op): Call;
   /** Memory for one task of the stage that is being collected. */
   scratch(bytes: number): number;
+  /** Stands in a call's arguments for memory that the running thread has for itself, at least this large. */
+  threadScratch(bytes: number): number;
+  /** Lays out each thread's scratch memory; call it when all stages are there. */
+  reserveScratch(threads: number): void;
+  /** Where the first thread's scratch memory begins, and how far the next one's is. */
+  scratchArea(): ScratchArea;
   stage(tasks: Task[]): void;
   stageCount(): number;
   /** Says what the stages that follow work for. */
@@ -59,6 +73,8 @@ export function createProgramBuilder(tiles: TileChoice, arena: Arena): ProgramBu
   const words: string[] = [];
   const labels: Omit<StageInfo, "kernels">[] = [];
   let label: Omit<StageInfo, "kernels"> = { pass: "weights", layer: null };
+  let threadBytes = 0;
+  let area: ScratchArea = { address: 0, stride: 0 };
   const chunks: { address: number; size: number; used: number }[] = [];
   return {
     tiles,
@@ -92,6 +108,15 @@ export function createProgramBuilder(tiles: TileChoice, arena: Arena): ProgramBu
       chunk.used += size;
       return address;
     },
+    threadScratch(bytes) {
+      threadBytes = Math.max(threadBytes, bytes);
+      return THREAD_SCRATCH;
+    },
+    reserveScratch(threads) {
+      const stride = Math.ceil(threadBytes / 64) * 64;
+      area = { address: arena.for("scratch").take(threads * stride), stride };
+    },
+    scratchArea: () => area,
     stage(tasks) {
       for (const chunk of chunks) chunk.used = 0;
       if (tasks.length === 0) return;

@@ -38,6 +38,7 @@ export async function loadProgram(
     encoded: builder.encode(),
     ops: builder.ops(),
     control,
+    scratch: builder.scratchArea(),
   };
   const executor = await team.load(image);
   const stages = builder.stageInfos();

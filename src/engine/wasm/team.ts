@@ -17,7 +17,7 @@ export interface Team {
 interface Helper {
   post(message: WorkerMessage): void;
   /** Resolves when the program is ready; rejects where it cannot be, or where the worker has ended. */
-  load(image: ProgramImage): Promise<void>;
+  load(image: ProgramImage, thread: number): Promise<void>;
   /** Why the worker has ended, if it has. */
   lost(): Error | undefined;
   end(): Promise<void>;
@@ -85,12 +85,12 @@ function startHelper(): Helper {
   channel.hold(false);
   return {
     post: channel.post,
-    load: (image) =>
+    load: (image, thread) =>
       new Promise((resolve, reject) => {
         if (lost) return reject(lost);
         waiting.set(image.id, { resolve, reject });
         channel.hold(true);
-        channel.post({ type: "load", image });
+        channel.post({ type: "load", image, thread });
       }),
     lost: () => lost,
     async end() {
@@ -116,8 +116,8 @@ export function createTeam(threads: number): Team {
     async load(image) {
       mustBeOpen();
       try {
-        await Promise.all(helpers.map((helper) => helper.load(image)));
-        return createExecutor(image);
+        await Promise.all(helpers.map((helper, i) => helper.load(image, i + 1)));
+        return createExecutor(image, 0);
       } catch (error) {
         for (const helper of helpers) helper.post({ type: "unload", id: image.id });
         throw error;

@@ -7,6 +7,15 @@ export interface TileChoice {
   merged: boolean;
   /** Winograd convolution where inputs and output have at least this many channels (padded). */
   winogradFrom: number;
+  /** Forces the size of Winograd's tiles where rows and columns allow; by default 4x4 unless its weights would be large. */
+  winogradTile?: 2 | 4;
+}
+
+/** What a program's memory depends on besides its graph. */
+export interface Placing {
+  tiles: TileChoice;
+  /** Each has scratch memory of its own. */
+  threads: number;
 }
 
 /**

@@ -11,15 +11,17 @@ import { readParameters, writeParameters } from "./parameters.ts";
 import { createProgramBuilder } from "./program.ts";
 import { loadProgram, type Staged } from "./runtime.ts";
 import type { Team } from "./team.ts";
-import type { TileChoice } from "./tiles.ts";
+import type { Placing, TileChoice } from "./tiles.ts";
 
 /** The program and its memory, before either exists. */
-export function placeTraining(graph: Graph, spec: TrainSpec, tiles: TileChoice) {
+export function placeTraining(graph: Graph, spec: TrainSpec, { tiles, threads }: Placing) {
   checkShapes(graph);
   checkTargets(graph);
   const arena = createArena();
   const builder = createProgramBuilder(tiles, arena);
-  return { arena, builder, layout: lowerTraining(builder, graph, spec, arena) };
+  const layout = lowerTraining(builder, graph, spec, arena);
+  builder.reserveScratch(threads);
+  return { arena, builder, layout };
 }
 
 export async function createTrainer(
@@ -28,7 +30,7 @@ export async function createTrainer(
   team: Team,
   tiles: TileChoice,
 ): Promise<Trainer & Staged> {
-  const { arena, builder, layout } = placeTraining(graph, spec, tiles);
+  const { arena, builder, layout } = placeTraining(graph, spec, { tiles, threads: team.threads });
   const program = await loadProgram(builder, arena, layout.control, team);
   const { context } = program.executor;
   const { f32, f64 } = context;

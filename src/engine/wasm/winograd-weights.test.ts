@@ -19,7 +19,7 @@ function start(spec: WinogradWeights) {
 }
 
 /** 1 channel, 4 outputs: packed [3][3][4], transformed [4][4][4]. */
-const one: WinogradWeights = { kd: 1, V: 1, blockFloats: 36, sources: [{ offset: 0, channels: 1 }] };
+const one: WinogradWeights = { m: 2, kd: 1, V: 1, blockFloats: 36, sources: [{ offset: 0, channels: 1 }] };
 
 // G has the rows (1, 0, 0), (1, 1, 1) / 2, (1, -1, 1) / 2, (0, 0, 1), so a filter that is 1 at (i, j) and 0 elsewhere gives the
 // outer product of G's columns i and j.
@@ -40,8 +40,9 @@ test.each([
   );
 });
 
-test("the way back is the transpose of the way there: <U(g), x> = <g, B(x)>", () => {
+test.each([2, 4] as const)("F(%i): the way back is the transpose of the way there: <U(g), x> = <g, B(x)>", (m) => {
   const spec: WinogradWeights = {
+    m,
     kd: 3,
     V: 2,
     blockFloats: 27 * 5 * 8,
@@ -53,7 +54,7 @@ test("the way back is the transpose of the way there: <U(g), x> = <g, B(x)>", ()
   const { floats, run } = start(spec);
   const generator = random(3);
   const normals = (n: number) => Float32Array.from({ length: n }, () => generator.normal());
-  const [g, x] = [normals(27 * 5 * 8), normals(16 * 3 * 5 * 8)];
+  const [g, x] = [normals(27 * 5 * 8), normals((m + 2) ** 2 * 3 * 5 * 8)];
   const dot = (a: Float32Array, b: Float32Array) => a.reduce((sum, value, i) => sum + value * b[i], 0);
   floats.set(g);
   run("to");

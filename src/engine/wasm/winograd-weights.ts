@@ -1,7 +1,9 @@
 import type { FunctionBuilder, Local } from "./emit.ts";
+import { filterRows, positionsOf, type TileSize } from "./winograd-lines.ts";
 
 /** The packed weights of one convolution and their transformed form [channel block][position][kd][input channel][4 V]. */
 export interface WinogradWeights {
+  m: TileSize;
   kd: number;
   V: number;
   /** Floats of a channel block of the packed weights; a source's offset in it and the channels it holds. */
@@ -13,7 +15,7 @@ const channelsOf = (spec: WinogradWeights): number => spec.sources.reduce((sum, 
 
 /** Floats of one transformed channel block. */
 export function transformedBlockFloats(spec: WinogradWeights): number {
-  return 16 * spec.kd * channelsOf(spec) * 4 * spec.V;
+  return positionsOf(spec.m) * spec.kd * channelsOf(spec) * 4 * spec.V;
 }
 
 /** Visits (kd, channel, vector pair) of every block: `packed` at tap (0, 0), `transformed` at position 0; strides in bytes. */
@@ -44,81 +46,66 @@ function emitWeightWalk(
       }
       before += source.channels;
     }
-    f.advance(pointers.packed, spec.blockFloats * 4).advance(pointers.transformed, 16 * position);
+    f.advance(pointers.packed, spec.blockFloats * 4).advance(pointers.transformed, positionsOf(spec.m) * position);
+  });
+}
+
+/** Pushes the sum of coefficients times values; at least one coefficient is not 0. */
+function combine(f: FunctionBuilder, coefficients: readonly number[], push: (index: number) => void): void {
+  let first = true;
+  coefficients.forEach((coefficient, index) => {
+    if (coefficient === 0) return;
+    push(index);
+    if (coefficient !== 1) f.splatConst(coefficient).mul();
+    if (!first) f.add();
+    first = false;
   });
 }
 
 /** U = G g G'. Arguments: packed weights, transformed weights, channel blocks. */
 export function emitWeightTransform(f: FunctionBuilder, spec: WinogradWeights): void {
   const r = f.vectors(6);
-  const half = f.vector();
-  f.splatConst(0.5).set(half);
+  const rows = filterRows[spec.m];
   emitWeightWalk(f, spec, { packed: 0, transformed: 1, blocks: 2 }, ({ packed, transformed, tap, position, G }) => {
-    const weight = (kh: number, kw: number, g: number): FunctionBuilder =>
-      f.get(packed).load((kh * 3 + kw) * tap + g * 16);
-    for (let i = 0; i < 4; i++) {
+    rows.forEach((row, i) => {
       for (let kw = 0; kw < 3; kw++) {
         for (let g = 0; g < G; g++) {
-          if (i === 0) weight(0, kw, g);
-          else if (i === 3) weight(2, kw, g);
-          else {
-            weight(0, kw, g);
-            weight(2, kw, g).add();
-            weight(1, kw, g);
-            (i === 1 ? f.add() : f.sub()).get(half).mul();
-          }
+          combine(f, row, (kh) => f.get(packed).load((kh * 3 + kw) * tap + g * 16));
           f.set(r[kw * G + g]);
         }
       }
-      for (let j = 0; j < 4; j++) {
+      rows.forEach((column, j) => {
         for (let g = 0; g < G; g++) {
           f.get(transformed);
-          if (j === 0) f.get(r[g]);
-          else if (j === 3) f.get(r[2 * G + g]);
-          else {
-            f.get(r[g])
-              .get(r[2 * G + g])
-              .add()
-              .get(r[G + g]);
-            (j === 1 ? f.add() : f.sub()).get(half).mul();
-          }
-          f.store((i * 4 + j) * position + g * 16);
+          combine(f, column, (kw) => f.get(r[kw * G + g]));
+          f.store((i * rows.length + j) * position + g * 16);
         }
-      }
-    }
+      });
+    });
   });
 }
 
 /** g = G' U G: the weight gradient back in packed form. Arguments: packed gradient, transformed gradient, channel blocks. */
 export function emitWeightGradientTransform(f: FunctionBuilder, spec: WinogradWeights): void {
-  const r = f.vectors(8);
-  const half = f.vector();
-  f.splatConst(0.5).set(half);
+  const rows = filterRows[spec.m];
+  const n = rows.length;
+  const columns = [0, 1, 2].map((k) => rows.map((row) => row[k]));
+  const r = f.vectors(2 * n);
   emitWeightWalk(f, spec, { packed: 0, transformed: 1, blocks: 2 }, ({ packed, transformed, tap, position, G }) => {
-    const value = (i: number, j: number, g: number): FunctionBuilder =>
-      f.get(transformed).load((i * 4 + j) * position + g * 16);
-    for (let kh = 0; kh < 3; kh++) {
-      for (let j = 0; j < 4; j++) {
+    columns.forEach((column, kh) => {
+      for (let j = 0; j < n; j++) {
         for (let g = 0; g < G; g++) {
-          value(1, j, g);
-          value(2, j, g);
-          (kh === 1 ? f.sub() : f.add()).get(half).mul();
-          if (kh === 0) value(0, j, g).add();
-          if (kh === 2) value(3, j, g).add();
+          combine(f, column, (i) => f.get(transformed).load((i * n + j) * position + g * 16));
           f.set(r[j * G + g]);
         }
       }
-      for (let kw = 0; kw < 3; kw++) {
+      columns.forEach((row, kw) => {
         for (let g = 0; g < G; g++) {
-          f.get(packed)
-            .get(r[G + g])
-            .get(r[2 * G + g]);
-          (kw === 1 ? f.sub() : f.add()).get(half).mul();
-          if (kw === 0) f.get(r[g]).add();
-          if (kw === 2) f.get(r[3 * G + g]).add();
+          f.get(packed);
+          combine(f, row, (j) => f.get(r[j * G + g]));
           f.store((kh * 3 + kw) * tap + g * 16);
         }
-      }
-    }
+      });
+    });
   });
 }

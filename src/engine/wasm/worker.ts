@@ -2,7 +2,7 @@ import { createExecutor, type Executor, type ProgramImage, runStages } from "./e
 
 /** What the team sends to a compute thread. */
 export type WorkerMessage =
-  | { type: "load"; image: ProgramImage }
+  | { type: "load"; image: ProgramImage; thread: number }
   | { type: "unload"; id: number }
   | { type: "run"; id: number; sync: Int32Array; threads: number; from: number; to: number };
 
@@ -22,7 +22,7 @@ function handle(message: WorkerMessage, reply: (value: WorkerReply) => void): vo
   if (message.type === "load") {
     const { id } = message.image;
     try {
-      executors.set(id, createExecutor(message.image));
+      executors.set(id, createExecutor(message.image, message.thread));
       reply({ id });
     } catch (error) {
       reply({ id, error: String(error) });
