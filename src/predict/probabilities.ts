@@ -1,3 +1,4 @@
+import { softmaxVectors } from "../engine/wasm/softmax.ts";
 import type { NetSpec } from "../net/spec.ts";
 
 /**
@@ -23,16 +24,12 @@ export function classesOf(net: Pick<NetSpec, "output" | "outputChannels">): numb
 }
 
 function softmax(values: Float32Array, classes: number): Float32Array {
+  return softmaxVectors(values, classes) ? values : plainSoftmax(values, classes);
+}
+
+/** The same one voxel after the other, for platforms without SIMD and for many classes. */
+export function plainSoftmax(values: Float32Array, classes: number): Float32Array {
   const voxels = values.length / classes;
-  if (classes === 2) {
-    // One exponential a voxel: p_1 = 1 / (1 + exp(z_0 - z_1)).
-    for (let i = 0; i < voxels; i++) {
-      const p = 1 / (1 + Math.exp(values[i] - values[voxels + i]));
-      values[voxels + i] = p;
-      values[i] = 1 - p;
-    }
-    return values;
-  }
   for (let i = 0; i < voxels; i++) {
     let top = values[i];
     for (let k = 1, at = voxels + i; k < classes; k++, at += voxels) if (values[at] > top) top = values[at];

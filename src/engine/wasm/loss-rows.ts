@@ -1,7 +1,7 @@
 import { type LossCoefficients, logitGradient } from "../loss.ts";
 import type { OpContext } from "./control.ts";
 
-/** Rows of the logits tensor, and where their sums go: double [p, g, pg, crossEntropy, focal][K], then voxels. */
+/** Rows of the logits tensor, and where their sums go: double [p, g, pg, crossEntropy, focal][K]. */
 export interface LossSlab {
   kind: "softmax" | "sigmoid";
   classes: number;
@@ -33,7 +33,7 @@ export function lossForward(ctx: OpContext, slab: LossSlab): void {
   const { classes: K, width } = slab;
   const { f32, f64, u8 } = ctx;
   const stride = slab.pixelBytes / 4;
-  const sums = f64.subarray(slab.sums / 8, slab.sums / 8 + 5 * K + 1);
+  const sums = f64.subarray(slab.sums / 8, slab.sums / 8 + 5 * K);
   sums.fill(0);
   const rows = slab.planes * slab.rows;
   for (let row = 0; row < rows; row++) {
@@ -85,7 +85,6 @@ export function lossForward(ctx: OpContext, slab: LossSlab): void {
       }
     }
   }
-  sums[5 * K] = rows * width;
 }
 
 /** Probabilities become the loss's gradient by the logits, in place. */

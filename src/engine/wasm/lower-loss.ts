@@ -1,21 +1,96 @@
 import type { Graph } from "../graph.ts";
 import type { LossSpec } from "../types.ts";
 import type { Arena } from "./arena.ts";
+import {
+  emitLossBackward,
+  emitLossForward,
+  type LossWalk,
+  lossCoefficientFloats,
+  lossKernelFits,
+  lossSumBytes,
+} from "./loss-kernels.ts";
 import type { Placed } from "./lower-conv.ts";
-import type { ProgramBuilder } from "./program.ts";
+import type { LossTotal } from "./ops.ts";
+import type { ProgramBuilder, Task } from "./program.ts";
 import { slabStart, slabsOf } from "./slabs.ts";
 
-/** Stages of the loss, in place: logits -> probabilities -> gradient. `target` is the byte address of [N, D, H, W]. */
-export function stageLoss(
-  b: ProgramBuilder,
-  arena: Arena,
-  options: { graph: Graph; loss: LossSpec; logits: Placed; target: number },
-): void {
+interface LossOptions {
+  graph: Graph;
+  loss: LossSpec;
+  logits: Placed;
+  /** Byte address of [N, D, H, W]. */
+  target: number;
+}
+
+/** Stages of the loss, in place: logits -> probabilities -> gradient. */
+export function stageLoss(b: ProgramBuilder, arena: Arena, options: LossOptions): void {
+  const { graph, loss, logits } = options;
+  const { channels: classes, shape } = logits.layout;
+  const vectors = graph.outputKind === "softmax" && !loss.focal?.weight && lossKernelFits({ classes, width: shape[2] });
+  const coefficients = arena.take(vectors ? lossCoefficientFloats(classes) * 4 : 4 * classes * 8);
+  const { forward, backward, sums } = (vectors ? vectorTasks : plainTasks)(b, arena, options, coefficients);
+  const total: LossTotal = {
+    op: "lossTotal",
+    spec: loss,
+    kind: graph.outputKind,
+    classes,
+    voxels: graph.batch * shape[0] * shape[1] * shape[2],
+    sums,
+    coefficients,
+    lanes: vectors ? 4 : 1,
+  };
+  b.stage(forward);
+  b.stage([[b.op(total)]]);
+  b.stage(backward);
+}
+
+interface LossTasks {
+  forward: Task[];
+  backward: Task[];
+  /** Address of each slab's sums. */
+  sums: number[];
+}
+
+/** Four voxels at a time. */
+function vectorTasks(b: ProgramBuilder, arena: Arena, options: LossOptions, coefficients: number): LossTasks {
+  const { graph, loss, logits, target } = options;
+  const { layout } = logits;
+  const [D, H, W] = layout.shape;
+  const walk: LossWalk = {
+    classes: layout.channels,
+    vectors: layout.padded / 4,
+    width: W,
+    rowBytes: layout.rowBytes,
+    planeBytes: layout.planeBytes,
+  };
+  const entropy = Boolean(loss.crossEntropy);
+  const forward = b.kernel(["lossForward", walk, entropy], 5, (f) => emitLossForward(f, walk, entropy));
+  const backward = b.kernel(["lossBackward", walk], 5, (f) => emitLossBackward(f, walk));
+  const bytes = lossSumBytes(walk.classes);
+  const slabs = slabsOf(layout.shape, graph.batch).map((slab) => ({
+    slab,
+    from: logits.address + slabStart(slab, layout),
+    truth: target + ((slab.n * D + slab.d) * H + slab.h) * W,
+    sums: arena.take(bytes),
+  }));
+  return {
+    forward: slabs.map(({ slab, from, truth, sums }) => [
+      b.op({ op: "zero", address: sums, bytes }),
+      { kernel: forward, args: [from, truth, sums, slab.planes, slab.rows] },
+    ]),
+    backward: slabs.map(({ slab, from, truth }) => [
+      { kernel: backward, args: [from, truth, coefficients, slab.planes, slab.rows] },
+    ]),
+    sums: slabs.map(({ sums }) => sums),
+  };
+}
+
+/** One voxel after the other: for regions, focal terms, many classes, odd widths. */
+function plainTasks(b: ProgramBuilder, arena: Arena, options: LossOptions, coefficients: number): LossTasks {
   const { graph, loss, logits, target } = options;
   const { layout } = logits;
   const K = layout.channels;
   const [D, H, W] = layout.shape;
-  const coefficients = arena.take(4 * K * 8);
   const slabs = slabsOf(layout.shape, graph.batch).map((slab) => ({
     kind: graph.outputKind,
     classes: K,
@@ -27,24 +102,15 @@ export function stageLoss(
     planeBytes: layout.planeBytes,
     rowBytes: layout.rowBytes,
     pixelBytes: layout.pixelBytes,
-    sums: arena.take((5 * K + 1) * 8),
+    sums: arena.take(5 * K * 8),
     coefficients,
     crossEntropy: Boolean(loss.crossEntropy),
     focal: Boolean(loss.focal?.weight),
     gamma: loss.focal?.gamma ?? 0,
   }));
-  b.stage(slabs.map((slab) => [b.op({ op: "lossForward", ...slab })]));
-  b.stage([
-    [
-      b.op({
-        op: "lossTotal",
-        spec: loss,
-        kind: graph.outputKind,
-        classes: K,
-        sums: slabs.map((slab) => slab.sums),
-        coefficients,
-      }),
-    ],
-  ]);
-  b.stage(slabs.map((slab) => [b.op({ op: "lossBackward", ...slab })]));
+  return {
+    forward: slabs.map((slab) => [b.op({ op: "lossForward", ...slab })]),
+    backward: slabs.map((slab) => [b.op({ op: "lossBackward", ...slab })]),
+    sums: slabs.map((slab) => slab.sums),
+  };
 }

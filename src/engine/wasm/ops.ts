@@ -22,17 +22,23 @@ export type Op =
   | ({ op: "gather" } & GatherRows)
   | ({ op: "lossForward" } & LossSlab)
   | ({ op: "lossBackward" } & LossSlab)
-  | {
-      op: "lossTotal";
-      spec: LossSpec;
-      kind: "softmax" | "sigmoid";
-      classes: number;
-      sums: number[];
-      coefficients: number;
-    }
+  | LossTotal
   | { op: "squares"; address: number; floats: number; to: number }
   | { op: "clip"; from: number; count: number; limit: number }
   | UpdateOp;
+
+/** Sums of slabs: double [p, g, pg, crossEntropy, focal][K][lanes]; with 4 lanes there is no focal. */
+export interface LossTotal {
+  op: "lossTotal";
+  spec: LossSpec;
+  kind: "softmax" | "sigmoid";
+  classes: number;
+  voxels: number;
+  sums: number[];
+  lanes: 1 | 4;
+  /** 1 lane: double [constant, slope, crossEntropy, focal][K]; 4: float [K][constant, slope, crossEntropy][4]. */
+  coefficients: number;
+}
 
 interface UpdateOp {
   op: "update";
@@ -108,22 +114,25 @@ export function runOp(ctx: OpContext, op: Op): void {
 }
 
 /** Adds the slabs' sums in order and leaves the loss, the Dice values and the gradient's coefficients. */
-function lossTotal(ctx: OpContext, op: Extract<Op, { op: "lossTotal" }>): void {
-  const K = op.classes;
+function lossTotal(ctx: OpContext, op: LossTotal): void {
+  const { classes: K, lanes } = op;
   const total: LossSums = {
     p: new Float64Array(K),
     g: new Float64Array(K),
     pg: new Float64Array(K),
     crossEntropy: new Float64Array(K),
     focal: new Float64Array(K),
-    voxels: 0,
+    voxels: op.voxels,
   };
-  const fields = [total.p, total.g, total.pg, total.crossEntropy, total.focal];
+  const fields = [total.p, total.g, total.pg, total.crossEntropy];
+  if (lanes === 1) fields.push(total.focal);
   for (const address of op.sums) {
     fields.forEach((field, i) => {
-      for (let c = 0; c < K; c++) field[c] += ctx.f64[address / 8 + i * K + c];
+      for (let c = 0; c < K; c++) {
+        const at = address / 8 + (i * K + c) * lanes;
+        for (let lane = 0; lane < lanes; lane++) field[c] += ctx.f64[at + lane];
+      }
     });
-    total.voxels += ctx.f64[address / 8 + 5 * K];
   }
   const { loss, dice, coefficients } = lossFromSums(op.spec, op.kind, total);
   const control = ctx.control / 8;
@@ -131,9 +140,16 @@ function lossTotal(ctx: OpContext, op: Extract<Op, { op: "lossTotal" }>): void {
   dice.forEach((value, c) => {
     ctx.f64[control + CONTROL.dice + c] = value;
   });
-  const at = op.coefficients / 8;
-  [coefficients.constant, coefficients.slope, coefficients.crossEntropy, coefficients.focal].forEach((values, i) => {
-    ctx.f64.set(values, at + i * K);
+  const { constant, slope, crossEntropy, focal } = coefficients;
+  if (lanes === 4) {
+    const at = op.coefficients / 4;
+    [constant, slope, crossEntropy].forEach((values, i) => {
+      for (let c = 0; c < K; c++) ctx.f32.fill(values[c], at + (c * 3 + i) * 4, at + (c * 3 + i + 1) * 4);
+    });
+    return;
+  }
+  [constant, slope, crossEntropy, focal].forEach((values, i) => {
+    ctx.f64.set(values, op.coefficients / 8 + i * K);
   });
 }
 
