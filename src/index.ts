@@ -3,6 +3,8 @@ export { readDataset } from "./dataset/read.ts";
 export type { Dataset, DatasetCase, Plan } from "./dataset/types.ts";
 export { createBackend } from "./engine/backend.ts";
 export type { Backend, ChannelMeter, ChannelSums } from "./engine/types.ts";
+export type { MemoryPlan } from "./engine/wasm/arena.ts";
+export { planMemory } from "./engine/wasm/plan-memory.ts";
 export { evaluateCase } from "./evaluate/case.ts";
 export { summarise } from "./evaluate/summary.ts";
 export { readModel } from "./model/file.ts";

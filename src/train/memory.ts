@@ -13,7 +13,7 @@ export interface StepSize {
 export interface MemoryNeed {
   /** Prepared cases kept in memory. */
   casesBytes: number;
-  /** The process itself, weights and prediction. */
+  /** The process itself, and the program that predicts the validation cases. */
   fixedBytes: number;
   step: StepSize;
   /** Whether the caller knows --low-memory. */

@@ -236,8 +236,8 @@ function within<T>(path: string, read: () => T): T {
   }
 }
 
-/** The process, its compiled code and one case's way through prediction, roughly. */
-const fixedBytes = 150 * 2 ** 20;
+/** The process with its compiled code and workers: about what it holds beside the engine's programs and the cases. */
+const processBytes = 200 * 2 ** 20;
 /** Batches that wait for their step. */
 const waitingBatches = 3;
 
@@ -265,7 +265,7 @@ export function memoryNeed(
   const perVoxel = 4 * plan.channels.length + 1;
   return {
     casesBytes: voxels * perVoxel,
-    fixedBytes,
+    fixedBytes: processBytes + planMemory(buildGraph(net, { batch: 1, shape: plan.patch })).total,
     step: { batch: settings.batch, window: settings.window, lowMemory: lowMemory ?? false },
     canSave: lowMemory !== undefined,
     programBytes: (step) => {
