@@ -16,23 +16,26 @@ export async function measure(
   for (let i = 1; i < job.warmup; i++) await step();
   const ms: number[] = [];
   let value = Number.NaN;
-  const before = { busy: busySeconds(), own: ownSeconds(), wall: performance.now() };
+  const others = watchOthers();
   for (let i = 0; i < job.reps; i++) {
     const start = performance.now();
     value = await step();
     ms.push(performance.now() - start);
   }
-  const busy = busySeconds();
-  const wall = (performance.now() - before.wall) / 1000;
-  // The machine's clock ticks 100 times a second: too coarse for short runs.
-  const known = busy !== null && before.busy !== null && wall > 0.3;
-  return {
-    ms,
-    firstMs,
-    value,
-    // KiB on every system.
-    peakBytes: process.resourceUsage().maxRSS * 1024,
-    otherCores: known ? Math.max(0, (busy - before.busy! - (ownSeconds() - before.own)) / wall) : null,
+  const otherCores = others();
+  // KiB on every system.
+  return { ms, firstMs, value, peakBytes: process.resourceUsage().maxRSS * 1024, otherCores };
+}
+
+/** From this call to that of its result: cores that other processes kept busy; null where the system or a short time cannot tell. */
+export function watchOthers(): () => number | null {
+  const before = { busy: busySeconds(), own: ownSeconds(), wall: performance.now() };
+  return () => {
+    const busy = busySeconds();
+    const wall = (performance.now() - before.wall) / 1000;
+    // The machine's clock ticks 100 times a second: too coarse for short runs.
+    if (busy === null || before.busy === null || wall <= 0.3) return null;
+    return Math.max(0, (busy - before.busy - (ownSeconds() - before.own)) / wall);
   };
 }
 

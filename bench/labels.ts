@@ -15,14 +15,14 @@ export interface Mark {
   text: string;
 }
 
-/** Where a mark's text stands; `far` where a line should lead to it. */
+/** Where a mark's text stands, and for one further away the end of the line that leads to it. */
 export interface Label {
   mark: Mark;
   box: Box;
-  far: boolean;
+  leader: { x: number; y: number } | null;
 }
 
-export const labelHeight = 13;
+const labelHeight = 13;
 /** About the width of a text of 11 px in a sans-serif font. */
 export const textWidth = (text: string): number => Math.ceil(text.length * 6.1) + 2;
 
@@ -34,27 +34,48 @@ const boxOf = ({ x, y, r }: Mark): Box => ({ x: x - r, y: y - r, width: 2 * r, h
 
 /**
  * Names marks without any overlap, the first marks first: each text takes the nearest free place around its mark inside the frame,
- * clear of all marks, obstacles and earlier texts. Marks for which there is none stay without a name.
+ * clear of all marks, obstacles, earlier texts and the lines that lead to them. Marks for which there is none stay without a name.
  */
 export function placeLabels(
   named: readonly Mark[],
   options: { frame: Box; marks: readonly Mark[]; obstacles: readonly Box[] },
 ): Label[] {
   const { frame, marks, obstacles } = options;
-  const taken: Box[] = [...obstacles, ...marks.map(boxOf)];
+  const solid: Box[] = [...obstacles, ...marks.map(boxOf)];
+  const lines: Box[] = [];
+  const labels: Label[] = [];
   const inside = (box: Box): boolean =>
     box.x >= frame.x &&
     box.y >= frame.y &&
     box.x + box.width <= frame.x + frame.width &&
     box.y + box.height <= frame.y + frame.height;
-  return named.flatMap((mark) => {
+  const free = (box: Box, line: readonly Box[]): boolean =>
+    inside(box) &&
+    ![...solid, ...lines].some((other) => overlaps(box, other)) &&
+    !labels.some((label) => overlaps(box, label.box) || line.some((piece) => overlaps(piece, label.box)));
+  for (const mark of named) {
     for (const { box, far } of places(mark)) {
-      if (!inside(box) || taken.some((other) => overlaps(box, other))) continue;
-      taken.push(box);
-      return [{ mark, box, far }];
+      const leader = far ? { x: within(mark.x, box.x, box.width), y: within(mark.y, box.y, box.height) } : null;
+      const line = leader ? pieces(mark, leader) : [];
+      if (!free(box, line)) continue;
+      lines.push(...line);
+      labels.push({ mark, box, leader });
+      break;
     }
-    return [];
-  });
+  }
+  return labels;
+}
+
+const within = (value: number, low: number, size: number): number => Math.min(low + size, Math.max(low, value));
+
+/** A line as small boxes along it. */
+function pieces(from: { x: number; y: number }, to: { x: number; y: number }): Box[] {
+  const count = Math.ceil(Math.hypot(to.x - from.x, to.y - from.y) / 3);
+  return Array.from({ length: count }, (_, i) => ({
+    x: from.x + ((to.x - from.x) * i) / count - 1,
+    y: from.y + ((to.y - from.y) * i) / count - 1,
+    ...{ width: 2, height: 2 },
+  }));
 }
 
 /** Boxes around a mark, nearest first: right and left before above and below. */

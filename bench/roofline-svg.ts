@@ -1,10 +1,11 @@
+import type { Form } from "../src/engine/wasm/forms.ts";
 import { escapeMarkup } from "../src/util/chart.ts";
-import { type Box, type Label, labelHeight, type Mark, placeLabels, textWidth } from "./labels.ts";
+import { type Box, type Mark, placeLabels, textWidth } from "./labels.ts";
 import type { Roofline, RooflinePanel, RooflinePoint } from "./roofline.ts";
 
 const panelSize = { width: 600, height: 470 };
 const margin = { left: 62, right: 18, top: 52, bottom: 48 };
-const headHeight = 74;
+const headHeight = 94;
 const namedShare = 0.02;
 
 /** From values to pixels on logarithmic axes. */
@@ -24,21 +25,24 @@ const frame: Box = {
 
 /** Every panel on the same axes, side by side in twos, as one SVG file that needs nothing else. */
 export function rooflineSvg(roofline: Roofline): string {
-  const { panels, threads, tiles, machine, date, commit } = roofline;
+  const { panels, threads, tiles, machine, date, commit, otherCores } = roofline;
   const columns = Math.min(2, panels.length);
-  const width = columns * panelSize.width;
+  // The head needs more room than a single panel.
+  const width = Math.max(760, columns * panelSize.width);
   const height = headHeight + Math.ceil(panels.length / columns) * panelSize.height;
   const axes = axesFor(roofline);
   const place = (i: number): string =>
     `translate(${(i % columns) * panelSize.width} ${headHeight + Math.floor(i / columns) * panelSize.height})`;
-  const where = `${machine.processor}, ${threads} ${threads === 1 ? "thread" : "threads"}, Node ${machine.node}, ${tiles} tiles, ${date.slice(0, 10)}${commit ? `, ${commit}` : ""}`;
+  const busy =
+    otherCores !== null && otherCores > 0.2 ? `; other processes kept ${otherCores.toFixed(1)} cores busy` : "";
+  const where = `${machine.processor}, ${threads} ${threads === 1 ? "thread" : "threads"}, Node ${machine.node}, ${tiles} tiles, ${date.slice(0, 10)}${commit ? `, ${commit}` : ""}${busy}`;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="Roofline of lunet's layers">`,
     `<style>${style}</style>`,
     `<rect class="ground" width="${width}" height="${height}"/>`,
     `<text class="title" x="${margin.left}" y="26">Where the layers stand between memory and arithmetic</text>`,
     `<text x="${margin.left}" y="45">${escapeMarkup(where)}</text>`,
-    legend(panels, width),
+    legend(roofline),
     ...panels.map((panel, i) => `<g transform="${place(i)}">\n${panelMarkup(panel, roofline, axes)}\n</g>`),
     "</svg>\n",
   ].join("\n");
@@ -91,29 +95,22 @@ function panelMarkup(panel: RooflinePanel, roofline: Roofline, axes: Axes): stri
     ...yTicks,
     `<rect class="frame" x="${frame.x}" y="${frame.y}" width="${frame.width}" height="${frame.height}"/>`,
     ...roofs.lines,
-    ...labels.filter((label) => label.far).map(leader),
+    ...labels.flatMap(({ mark, leader }) => (leader ? [line("leader", mark.x, mark.y, leader.x, leader.y)] : [])),
     ...marks.map(({ point, ...mark }) => symbol(mark, point)),
     ...labels.map(({ mark, box }) => {
       const { pass } = (mark as (typeof marks)[number]).point;
       return `<text class="name ${pass}" x="${px(box.x + 1)}" y="${px(box.y + box.height - 3)}">${mark.text}</text>`;
     }),
-    ...roofs.texts,
     `<text x="${px(frame.x + frame.width / 2)}" y="${panelSize.height - 10}" text-anchor="middle">operations of direct convolution per byte of tensors</text>`,
     `<text x="16" y="${half}" text-anchor="middle" transform="rotate(-90 16 ${half})">GFLOP/s, counted as direct convolution</text>`,
   ].join("\n");
 }
 
-/** The roofs as lines with a name each, and boxes along them that names of layers keep clear of. */
+/** The roofs as lines, and boxes along them that names of layers keep clear of. */
 function roofsOf({ peakGflops, memoryGbs, cacheGbs }: Roofline, { x, y, xRange, yRange }: Axes) {
-  const peakY = y(peakGflops);
   const lines: string[] = [];
-  const texts: string[] = [];
   const obstacles: Box[] = [];
-  const text = (words: string, box: Box): void => {
-    obstacles.push(box);
-    texts.push(`<text class="roofname" x="${px(box.x + 1)}" y="${px(box.y + box.height - 3)}">${words}</text>`);
-  };
-  const slope = (gbs: number, words: string, kind: string): void => {
+  const slope = (gbs: number, kind: string): void => {
     const from = Math.max(xRange[0], yRange[0] / gbs);
     const to = Math.min(xRange[1], peakGflops / gbs);
     if (from >= to) return;
@@ -122,19 +119,14 @@ function roofsOf({ peakGflops, memoryGbs, cacheGbs }: Roofline, { x, y, xRange, 
       const at = from * (to / from) ** (i / 40);
       obstacles.push({ x: x(at) - 4, y: y(at * gbs) - 4, width: 8, height: 8 });
     }
-    // Right of the line's lower end, where few layers are.
-    const start = from * (to / from) ** 0.12;
-    text(words, { x: x(start) + 8, y: y(start * gbs) - 2, width: textWidth(words), height: labelHeight });
   };
-  slope(memoryGbs, `memory ${memoryGbs.toFixed(0)} GB/s`, "memory");
-  slope(cacheGbs, `cache ${cacheGbs.toFixed(0)} GB/s`, "cache");
+  slope(memoryGbs, "memory");
+  slope(cacheGbs, "cache");
   const start = Math.max(frame.x, x(peakGflops / Math.max(memoryGbs, cacheGbs)));
-  lines.push(line("roof", start, peakY, frame.x + frame.width, peakY));
-  obstacles.push({ x: start, y: peakY - 3, width: frame.x + frame.width - start, height: 6 });
-  const words = `peak ${peakGflops.toFixed(0)} GFLOP/s`;
-  const width = textWidth(words);
-  text(words, { x: frame.x + frame.width - width - 4, y: peakY - labelHeight - 3, width, height: labelHeight });
-  return { lines, texts, obstacles };
+  const end = frame.x + frame.width;
+  lines.push(line("roof", start, y(peakGflops), end, y(peakGflops)));
+  obstacles.push({ x: start, y: y(peakGflops) - 3, width: end - start, height: 6 });
+  return { lines, obstacles };
 }
 
 /** Ticks at 1, 2 and 5 times powers of ten; all named where they are few, else the powers alone. */
@@ -156,49 +148,82 @@ function markOf(point: RooflinePoint, axes: Axes): Mark {
   return { x: axes.x(point.intensity), y: axes.y(point.gflops), r, text: point.layer };
 }
 
-/** Circle: direct. Diamond: Winograd. Triangle: some of both. */
-function symbol(mark: Mark, point: RooflinePoint): string {
-  const forms = [...new Set([...point.convolution, ...point.weightGradient])];
-  const words = `${point.layer} ${point.pass}: ${forms.join(" and ")}, ${point.ms.toFixed(2)} ms (${(100 * point.share).toFixed(1)} %), ${point.gflops.toFixed(1)} GFLOP/s, ${point.intensity.toFixed(1)} operations a byte`;
-  return `<path class="mark ${point.pass}" d="${outline(mark, forms)}"><title>${escapeMarkup(words)}</title></path>`;
+/** The outline of a mark tells the form of its kernels. */
+type Shape = Form | "several forms";
+
+function shapeOf({ convolution, weightGradient }: RooflinePoint): Shape {
+  const forms = new Set([...convolution, ...weightGradient]);
+  return forms.size === 1 ? [...forms][0] : "several forms";
 }
 
-function outline({ x, y, r }: Pick<Mark, "x" | "y" | "r">, forms: readonly string[]): string {
-  if (forms.length > 1) return `M${px(x)} ${px(y - r)}L${px(x + r)} ${px(y + r)}L${px(x - r)} ${px(y + r)}Z`;
-  if (forms[0] === "direct")
-    return `M${px(x - r)} ${px(y)}a${px(r)} ${px(r)} 0 1 0 ${px(2 * r)} 0a${px(r)} ${px(r)} 0 1 0 ${px(-2 * r)} 0Z`;
-  return `M${px(x)} ${px(y - r)}L${px(x + r)} ${px(y)}L${px(x)} ${px(y + r)}L${px(x - r)} ${px(y)}Z`;
+/** Circles, diamonds, squares and triangles of about one area. */
+const outlines: Record<Shape, (x: number, y: number, r: number) => string> = {
+  direct: (x, y, r) =>
+    `M${px(x - r)} ${px(y)}a${px(r)} ${px(r)} 0 1 0 ${px(2 * r)} 0a${px(r)} ${px(r)} 0 1 0 ${px(-2 * r)} 0Z`,
+  "Winograd 2x2": (x, y, r) =>
+    polygon(x, y, 1.2 * r, [
+      [0, -1],
+      [1, 0],
+      [0, 1],
+      [-1, 0],
+    ]),
+  "Winograd 4x4": (x, y, r) =>
+    polygon(x, y, 0.88 * r, [
+      [-1, -1],
+      [1, -1],
+      [1, 1],
+      [-1, 1],
+    ]),
+  "several forms": (x, y, r) =>
+    polygon(x, y, 1.2 * r, [
+      [0, -1],
+      [1, 0.8],
+      [-1, 0.8],
+    ]),
+};
+
+function polygon(x: number, y: number, r: number, corners: [number, number][]): string {
+  return `M${corners.map(([dx, dy]) => `${px(x + r * dx)} ${px(y + r * dy)}`).join("L")}Z`;
 }
 
-function leader({ mark, box }: Label): string {
-  const to = Math.min(box.x + box.width, Math.max(box.x, mark.x));
-  return line("leader", mark.x, mark.y, to, Math.min(box.y + box.height, Math.max(box.y, mark.y)));
+function symbol({ x, y, r }: Mark, point: RooflinePoint): string {
+  const forms = [...new Set([...point.convolution, ...point.weightGradient])].join(" and ");
+  const rates = `${point.gflops.toFixed(1)} GFLOP/s, ${point.intensity.toFixed(1)} operations a byte`;
+  const time = `${point.ms.toFixed(2)} ms (${(100 * point.share).toFixed(1)} %)`;
+  const title = escapeMarkup(`${point.layer} ${point.pass}: ${forms}, ${time}, ${rates}`);
+  return `<path class="mark ${point.pass}" d="${outlines[shapeOf(point)](x, y, r)}"><title>${title}</title></path>`;
 }
 
-function legend(panels: readonly RooflinePanel[], width: number): string {
+/** Two lines: what the marks mean, and what the roofs are. */
+function legend({ panels, peakGflops, memoryGbs, cacheGbs }: Roofline): string {
   const points = panels.flatMap((panel) => panel.points);
-  const formsOf = (point: RooflinePoint): Set<string> => new Set([...point.convolution, ...point.weightGradient]);
-  const entries = [
-    { words: "forward", pass: "forward", forms: ["direct"] },
-    { words: "backward", pass: "backward", forms: ["direct"] },
-    { words: "direct", pass: "key", forms: ["direct"] },
-    { words: "Winograd", pass: "key", forms: ["Winograd"] },
-    { words: "some of both", pass: "key", forms: ["direct", "Winograd"] },
-  ].filter(({ words, pass, forms }) => {
-    if (pass !== "key") return points.some((point) => point.pass === words);
-    return points.some((point) => {
-      const own = formsOf(point);
-      return own.size === forms.length && forms.every((form) => own.has(form));
+  const marks: { words: string; pass: string; shape: Shape }[] = [
+    ...(["forward", "backward"] as const)
+      .filter((pass) => points.some((point) => point.pass === pass))
+      .map((pass) => ({ words: pass, pass, shape: "direct" as const })),
+    ...(Object.keys(outlines) as Shape[])
+      .filter((shape) => points.some((point) => shapeOf(point) === shape))
+      .map((shape) => ({ words: shape, pass: "key", shape })),
+  ];
+  const roofs = [
+    { words: `peak ${peakGflops.toFixed(0)} GFLOP/s`, kind: "" },
+    { words: `memory ${memoryGbs.toFixed(0)} GB/s`, kind: " memory" },
+    { words: `cache ${cacheGbs.toFixed(0)} GB/s`, kind: " cache" },
+  ];
+  const row = <T extends { words: string }>(entries: readonly T[], y: number, key: (entry: T, x: number) => string) => {
+    let x = margin.left;
+    return entries.map((entry) => {
+      const text = `${key(entry, x)}<text x="${x + 30}" y="${y + 4}">${entry.words}</text>`;
+      x += 30 + textWidth(entry.words) + 20;
+      return text;
     });
-  });
-  let x = margin.left + 6;
-  const keys = entries.map(({ words, pass, forms }) => {
-    const key = `<path class="mark ${pass}" d="${outline({ x, y: 62, r: 6 }, forms)}"/><text x="${x + 12}" y="66">${words}</text>`;
-    x += 12 + textWidth(words) + 22;
-    return key;
-  });
-  const note = "area: share of the time";
-  return [...keys, x + textWidth(note) < width ? `<text x="${x}" y="66">${note}</text>` : ""].join("");
+  };
+  return [
+    ...row(marks, 62, ({ pass, shape }, x) => `<path class="mark ${pass}" d="${outlines[shape](x + 18, 62, 6)}"/>`),
+    ...row([...roofs, { words: "area of a mark: its share of the time", kind: "none" }], 82, ({ kind }, x) =>
+      kind === "none" ? "" : line(`roof${kind}`, x, 82, x + 24, 82),
+    ),
+  ].join("");
 }
 
 const px = (value: number): string => String(Number(value.toFixed(1)));
@@ -211,10 +236,10 @@ const style = [
   "svg{font:11px system-ui,sans-serif}text{fill:#4a4f57}.title{fill:#16181c;font-size:16px;font-weight:600}",
   ".head{fill:#16181c;font-size:13px;font-weight:600}.ground{fill:#fff}.grid{stroke:#eceef0}.frame{fill:none;stroke:#c3c7cd}",
   ".roof{stroke:#16181c;stroke-width:1.5}.roof.memory{stroke-dasharray:6 3}.roof.cache{stroke-dasharray:2 3}",
-  ".roofname{fill:#16181c;font-style:italic}.leader{stroke:#9aa0a8;stroke-width:.8}.mark{fill-opacity:.45}",
+  ".leader{stroke:#9aa0a8;stroke-width:.8}.mark{fill-opacity:.45}",
   ".mark.forward{fill:#0072b2;stroke:#0072b2}.mark.backward{fill:#d55e00;stroke:#d55e00}.mark.key{fill:none;stroke:#4a4f57}",
   ".name.forward{fill:#005a8d}.name.backward{fill:#a84a00}",
-  "@media (prefers-color-scheme:dark){text{fill:#b4bac3}.title,.head,.roofname{fill:#eef0f3}.ground{fill:#16181c}",
+  "@media (prefers-color-scheme:dark){text{fill:#b4bac3}.title,.head{fill:#eef0f3}.ground{fill:#16181c}",
   ".grid{stroke:#262a30}.frame{stroke:#4a4f57}.roof{stroke:#eef0f3}.leader{stroke:#7a808a}",
   ".mark.forward{fill:#56b4e9;stroke:#56b4e9}.mark.backward{fill:#f08a4b;stroke:#f08a4b}.mark.key{stroke:#b4bac3}",
   ".name.forward{fill:#8fd0f5}.name.backward{fill:#f5b083}}",

@@ -3,6 +3,7 @@ import { createWasmBackend } from "../src/engine/wasm/backend.ts";
 import { writeFileAtomic } from "../src/util/files.ts";
 import { triadBandwidth } from "./bandwidth.ts";
 import { type BenchCase, batchOf, caseName, netOf, shapeOf } from "./cases.ts";
+import { watchOthers } from "./clock.ts";
 import { type Machine, thisCommit, thisMachine } from "./machine.ts";
 import { rooflineSvg } from "./roofline-svg.ts";
 
@@ -44,18 +45,26 @@ export interface Roofline {
   /** GB/s of the triad, all threads. */
   memoryGbs: number;
   cacheGbs: number;
+  /** Cores that other processes kept busy meanwhile; null where the system does not tell. */
+  otherCores: number | null;
   panels: RooflinePanel[];
 }
 
+export interface RooflineOptions {
+  threads: number;
+  reps: number;
+  path: string;
+  /** GB/s; tests put a known number here. */
+  bandwidth?: typeof triadBandwidth;
+}
+
 /** Measures the cases on this machine and writes `path`.json and `path`.svg. */
-export async function drawRoofline(
-  cases: readonly BenchCase[],
-  options: { threads: number; reps: number; path: string },
-): Promise<void> {
-  const { threads, reps, path } = options;
+export async function drawRoofline(cases: readonly BenchCase[], options: RooflineOptions): Promise<void> {
+  const { threads, reps, path, bandwidth = triadBandwidth } = options;
   const backend = await createWasmBackend({ threads });
   const { peak } = await backend.probe();
   const panels: RooflinePanel[] = [];
+  const others = watchOthers();
   for (const each of cases) {
     process.stderr.write(`${caseName(each)}: layer by layer\n`);
     panels.push(await measurePanel(each));
@@ -64,8 +73,9 @@ export async function drawRoofline(
   const roofline: Roofline = {
     ...{ version: 1, date: new Date().toISOString(), commit: thisCommit(), machine: thisMachine(), threads },
     ...{ tiles: backend.tiles.name, peakGflops: peak * threads },
-    memoryGbs: await triadBandwidth(threads, "memory"),
-    cacheGbs: await triadBandwidth(threads, "cache"),
+    memoryGbs: await bandwidth(threads, "memory"),
+    cacheGbs: await bandwidth(threads, "cache"),
+    otherCores: others(),
     panels,
   };
   await writeFileAtomic(`${path}.json`, `${JSON.stringify(roofline, null, 2)}\n`);

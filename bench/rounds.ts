@@ -39,7 +39,7 @@ export async function measureCase(job: Job, peers: Peers): Promise<CaseResult> {
     }
   };
   if (python) {
-    result.torchSettings = torchSettings(job.mode)[0];
+    result.torchSettings = torchSettings(job)[0];
     if (peers.tune) {
       await attempt("torch", "settings", async () => {
         result.torchSettings = await fastestSettings(python, job);
@@ -58,16 +58,16 @@ export async function measureCase(job: Job, peers: Peers): Promise<CaseResult> {
   return result;
 }
 
-/** All that may be the fastest, the usual winner first. */
-function torchSettings(mode: Job["mode"]): TorchSettings[] {
+/** All that may be the fastest, the usual winner first: in 2D optimize_for_inference slows the graph down. */
+function torchSettings({ mode, dimensions }: Job): TorchSettings[] {
   const layouts = ["last", "plain"] as const;
-  const jits = mode === "infer" ? (["ofi", "freeze"] as const) : (["ofi"] as const);
-  return layouts.flatMap((layout) => jits.map((jit) => ({ layout, jit })));
+  const jits = dimensions === 2 ? (["freeze", "ofi"] as const) : (["ofi", "freeze"] as const);
+  return layouts.flatMap((layout) => (mode === "infer" ? jits : jits.slice(0, 1)).map((jit) => ({ layout, jit })));
 }
 
 async function fastestSettings(python: string, job: Job): Promise<TorchSettings> {
-  let [best, time] = [torchSettings(job.mode)[0], Number.POSITIVE_INFINITY];
-  for (const settings of torchSettings(job.mode)) {
+  let [best, time] = [torchSettings(job)[0], Number.POSITIVE_INFINITY];
+  for (const settings of torchSettings(job)) {
     const { ms } = await runTorch(python, { ...job, warmup: 2, reps: 3 }, settings);
     // The shortest of few: a disturbance only ever adds.
     if (Math.min(...ms) < time) [best, time] = [settings, Math.min(...ms)];

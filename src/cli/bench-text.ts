@@ -15,7 +15,7 @@ export function describeEngine(engine: EngineReport): string {
     "",
     textTable([["tile", "", "GFLOP/s of a thread"], ...rates, ["peak", "", peak.toFixed(1)]], 2),
     "",
-    `Winograd     ${winograd.on ? "on, where it fits" : "off"}${winograd.forced ? " (forced)" : ""}`,
+    `Winograd     ${winograd.on ? tilesText(winograd.tile) : "off"}${winograd.forced ? " (forced)" : ""}`,
   ].join("\n");
 }
 
@@ -55,6 +55,10 @@ export function describeNet({ training, inference, patch }: NetReport, engine: E
   const blank = Array.from({ length: 7 }, () => "");
   const other = ["loss, update, ...", ...blank, number(inference.otherMs, 2), number(training.otherMs, 2), ""];
   return `${totals}\n\n${textTable([head, ...rows, other], 8)}`;
+}
+
+function tilesText(side: 2 | 4 | null): string {
+  return side ? `tiles of ${side}x${side} where they fit` : "on, where it fits";
 }
 
 function number(value: number, digits: number, end = ""): string {

@@ -48,6 +48,9 @@ test("forced choices are followed and shown as forced", async () => {
   expect(text).not.toContain("chosen");
   expect(text).toContain("off (forced)");
   expect(text).toMatch(/bottleneck\.0 .* direct +direct +direct +direct /);
+  const two = (await bench(...small, "--probe", "--winograd", "2")).text;
+  expect(two).toContain("tiles of 2x2 where they fit (forced)");
+  expect(two).toMatch(/bottleneck\.0 .*( Winograd 2x2 +){4}/);
 });
 
 test("JSON holds times, and the operations of all layers", async () => {

@@ -16,7 +16,7 @@ interface BenchOptions extends NetOptions {
   reps: number;
   threads?: number;
   tiles?: TileChoice["name"];
-  winograd?: "on" | "off";
+  winograd?: "on" | "off" | "2" | "4";
   json?: boolean;
 }
 
@@ -29,7 +29,7 @@ export interface EngineReport {
   rates: ProbeResult["rates"];
   peak: number;
   tiles: { name: TileChoice["name"]; forced: boolean };
-  winograd: { on: boolean; forced: boolean };
+  winograd: { on: boolean /** The side of the tiles, where it is forced. */; tile: 2 | 4 | null; forced: boolean };
 }
 
 /** A net on this engine. */
@@ -39,6 +39,8 @@ export interface NetReport {
   training: NetProfile;
   inference: NetProfile;
 }
+
+const winogradChoices = { on: true, off: false, 2: 2, 4: 4 } as const;
 
 const command = new Command("bench")
   .description(
@@ -61,13 +63,15 @@ export const benchCommand = command
     ]),
   )
   .addOption(
-    new Option("--winograd <on-off>", "force Winograd's tiles where they fit, or never").choices(["on", "off"]),
+    new Option("--winograd <how>", "force Winograd's tiles on, off, or to 2x2 or 4x4 where that fits").choices([
+      ...["on", "off", "2", "4"],
+    ]),
   )
   .option("--json", "print everything as JSON")
   .action(async (what: string | undefined, options: BenchOptions) => {
     const { threads, tiles, winograd } = options;
     const asked = what === undefined ? undefined : await readNet(what, options);
-    const backend = await createWasmBackend({ threads, tiles, winograd: winograd && winograd === "on" });
+    const backend = await createWasmBackend({ threads, tiles, winograd: winograd && winogradChoices[winograd] });
     try {
       const engine = await reportEngine(backend, options);
       const net = asked && (await reportNet(backend, asked.net, asked.patch, options));
@@ -87,7 +91,11 @@ async function reportEngine(backend: WasmBackend, options: BenchOptions): Promis
   return {
     ...{ node, v8, threads: backend.threads, rates, peak },
     tiles: { name: backend.tiles.name, forced: options.tiles !== undefined },
-    winograd: { on: Number.isFinite(backend.tiles.winogradFrom), forced: options.winograd !== undefined },
+    winograd: {
+      on: Number.isFinite(backend.tiles.winogradFrom),
+      tile: backend.tiles.winogradTile ?? null,
+      forced: options.winograd !== undefined,
+    },
   };
 }
 
