@@ -2,10 +2,10 @@ import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { type Job, type Measurement, netOf, type Runner } from "./cases.ts";
 
-/** How PyTorch lays out its tensors (channels last or not) and whether the traced graph goes through optimize_for_inference. */
+/** How PyTorch lays out its tensors (channels last or not), and for inference whether the traced graph is optimised for it. */
 export interface TorchSettings {
   layout: "plain" | "last";
-  jit: "freeze" | "ofi";
+  jit?: "freeze" | "ofi";
 }
 
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));

@@ -22,7 +22,10 @@ function caption({ date, commit, machine, summaries }: BenchRun): string {
   const day = new Intl.DateTimeFormat("en-GB", { dateStyle: "long", timeZone: "UTC" }).format(new Date(date));
   const names = new Set(summaries.flatMap(({ versions }) => [versions.onnxruntime, versions.torch]));
   const versions = [...names].filter((version) => version !== undefined).sort();
-  const programs = [`Node ${machine.node}`, ...versions.map((version) => version.replace(/^torch /, "PyTorch "))];
+  const programs = [
+    `Node ${machine.node}`,
+    ...versions.map((version) => version.replace(/^torch /, "PyTorch ").replace(/\+.*/, "")),
+  ];
   const threads = [...new Set(summaries.map((s) => s.threads))].sort((a, b) => a - b).join(" and ");
   const others = Math.max(0, ...summaries.map((s) => s.otherCores ?? 0));
   return [

@@ -1,5 +1,4 @@
-import type { Job, Measurement, Runner } from "./cases.ts";
-import { caseName } from "./cases.ts";
+import { caseName, type Job, type Measurement, type Runner } from "./cases.ts";
 import { runNode, runTorch, type TorchSettings } from "./child.ts";
 
 /** Everything measured for one case: the child processes of each runner, or why one failed. */
@@ -61,8 +60,9 @@ export async function measureCase(job: Job, peers: Peers): Promise<CaseResult> {
 /** All that may be the fastest, the usual winner first: in 2D optimize_for_inference slows the graph down. */
 function torchSettings({ mode, dimensions }: Job): TorchSettings[] {
   const layouts = ["last", "plain"] as const;
+  if (mode === "train") return layouts.map((layout) => ({ layout }));
   const jits = dimensions === 2 ? (["freeze", "ofi"] as const) : (["ofi", "freeze"] as const);
-  return layouts.flatMap((layout) => (mode === "infer" ? jits : jits.slice(0, 1)).map((jit) => ({ layout, jit })));
+  return layouts.flatMap((layout) => jits.map((jit) => ({ layout, jit })));
 }
 
 async function fastestSettings(python: string, job: Job): Promise<TorchSettings> {
