@@ -87,7 +87,7 @@ function panelMarkup(panel: RooflinePanel, roofline: Roofline, axes: Axes): stri
   );
   const half = px(frame.y + frame.height / 2);
   const share = (100 * panel.gflops) / roofline.peakGflops;
-  const total = `${panel.ms.toFixed(panel.ms < 100 ? 1 : 0)} ms, ${panel.gflops.toFixed(0)} GFLOP/s, ${share.toFixed(0)} % of peak; pools, loss and update ${((100 * panel.restMs) / panel.ms).toFixed(0)} % of the time`;
+  const total = `${panel.ms.toFixed(panel.ms < 100 ? 1 : 0)} ms, ${panel.gflops.toFixed(0)} GFLOP/s, ${share.toFixed(0)} % of peak; other work ${((100 * panel.restMs) / panel.ms).toFixed(0)} % of the time`;
   return [
     `<text class="head" x="${frame.x}" y="22">${escapeMarkup(`${panel.case}, batch ${panel.batch}`)}</text>`,
     `<text x="${frame.x}" y="40">${escapeMarkup(total)}</text>`,

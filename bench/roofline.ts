@@ -21,11 +21,11 @@ export interface RooflinePoint extends Pick<LayerTime, "pass" | "convolution" | 
   gflops: number;
 }
 
-/** One case. Layers without multiplications (pools) have no point; their time is in `restMs`. */
+/** One case. What multiplies nothing has no point: pools, loss, update, and bringing input and output. */
 export interface RooflinePanel {
   case: string;
   batch: number;
-  /** Median of the whole call, and what of it is in no point. */
+  /** Median of the whole call, and the part of it that is in no point. */
   ms: number;
   restMs: number;
   gflops: number;

@@ -174,7 +174,9 @@ function shareStage(
     Atomics.notify(sync, PHASE);
   } else {
     let spins = SPINS;
-    while (Atomics.load(sync, PHASE) === phase) if (--spins <= 0 && maySleep) Atomics.wait(sync, PHASE, phase);
+    // A thread that takes the times stays awake: while it woke up, the next stage's time would count for this one.
+    const sleeps = maySleep && !executor.times;
+    while (Atomics.load(sync, PHASE) === phase) if (--spins <= 0 && sleeps) Atomics.wait(sync, PHASE, phase);
   }
   return failure;
 }
