@@ -40,6 +40,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./prune.ts")).pruneCommand,
   },
   {
+    name: "study",
+    summary: "train and prune many nets on the same cases and compare them in a report",
+    load: async () => (await import("./study.ts")).studyCommand,
+  },
+  {
     name: "predict",
     summary: "segment scans with a model or an ensemble",
     load: async () => (await import("./predict.ts")).predictCommand,

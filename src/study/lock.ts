@@ -1,0 +1,132 @@
+import { readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { link, rename, rm } from "node:fs/promises";
+import { hostname } from "node:os";
+
+/** Who holds a lock. */
+export interface Holder {
+  pid: number;
+  host: string;
+  /** Start of the process in the system's own count (Linux), so that a later process with the same number is told apart. */
+  began: string | null;
+}
+
+export interface Lock {
+  release(): void;
+}
+
+/** A holder on another machine shows that it lives by touching its lock; this long without a touch it is dead, in ms. */
+const silence = 120_000;
+const touchEvery = 20_000;
+/** A lock without a name in it is being written, unless it is older than this, in ms. */
+const writing = 5_000;
+
+/**
+ * Takes the lock file at `path`, or says who holds it. A lock whose holder is gone (killed, or its machine silent for two
+ * minutes) is taken over.
+ */
+export async function takeLock(path: string): Promise<Lock | { heldBy: Holder }> {
+  for (;;) {
+    if (create(path)) return hold(path);
+    const holder = lockHolder(path);
+    if (holder) return { heldBy: holder };
+    await removeStale(path);
+  }
+}
+
+/** The living holder of a lock; null where there is none. */
+export function lockHolder(path: string): Holder | null {
+  const found = read(path);
+  if (!found) return null;
+  const { holder, age } = found;
+  if (!holder) return age < writing ? { pid: 0, host: "another process", began: null } : null;
+  if (holder.host !== hostname()) return age < silence ? holder : null;
+  return isAlive(holder) ? holder : null;
+}
+
+function create(path: string): boolean {
+  const holder: Holder = { pid: process.pid, host: hostname(), began: startOf(process.pid) };
+  try {
+    writeFileSync(path, JSON.stringify(holder), { flag: "wx" });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+function hold(path: string): Lock {
+  const timer = setInterval(() => {
+    try {
+      utimesSync(path, new Date(), new Date());
+    } catch {
+      // The folder was taken away; whoever writes into it next says so.
+    }
+  }, touchEvery);
+  timer.unref();
+  const drop = (): void => rmSync(path, { force: true });
+  process.once("exit", drop);
+  return {
+    release() {
+      clearInterval(timer);
+      process.off("exit", drop);
+      drop();
+    },
+  };
+}
+
+/**
+ * Two processes may find the same dead lock at once. Each renames it to a name of its own; the one that thereby caught the
+ * other's fresh lock puts it back.
+ */
+async function removeStale(path: string): Promise<void> {
+  const aside = `${path}.${process.pid}`;
+  try {
+    await rename(path, aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+    throw error;
+  }
+  if (lockHolder(aside)) await link(aside, path).catch(() => {});
+  await rm(aside, { force: true });
+}
+
+function read(path: string): { holder: Holder | null; age: number } | null {
+  try {
+    const age = Date.now() - statSync(path).mtimeMs;
+    return { holder: parse(readFileSync(path, "utf8")), age };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
+  }
+}
+
+function parse(text: string): Holder | null {
+  try {
+    const value = JSON.parse(text) as Holder | null;
+    return typeof value?.pid === "number" && typeof value.host === "string" ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+function isAlive({ pid, began }: Holder): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    // Not ours to signal, but there.
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+  const now = startOf(pid);
+  return began === null || now === null || now === began;
+}
+
+/** Field 22 of /proc/PID/stat: when the process started, in ticks since boot. Null where there is no such file. */
+function startOf(pid: number): string | null {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+    // The command's name, in brackets, may hold spaces.
+    return text.slice(text.lastIndexOf(")") + 2).split(" ")[19] ?? null;
+  } catch {
+    return null;
+  }
+}
