@@ -223,6 +223,8 @@ describe("a run", () => {
     const status = await start(["status", out]).ended;
     expect(status.stdout).toMatch(/^0002 lean:2, 1 cases, fold 1, seed 0: missing$/m);
     expect(status.stdout).toMatch(/\n3 done, 1 missing\n$/);
+    const { runs: listed } = JSON.parse((await start(["status", out, "--json"]).ended).stdout) as { runs: RunStatus[] };
+    expect(listed.map(({ state }) => state)).toEqual(["done", "missing", "done", "done"]);
     expect(await start(["run", out, "2"]).ended).toMatchObject({
       code: 1,
       stderr:

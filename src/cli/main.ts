@@ -20,6 +20,8 @@ export async function main(argv: string[], entries: readonly CommandEntry[] = co
       .version(lunetVersion(), "-V, --version", "print the version")
       .helpCommand("help [command]", "show the help of a command")
       .helpOption("-h, --help", "show this help")
+      // An option after a command's name is that command's, also where commands within commands have one of the same name.
+      .enablePositionalOptions()
       .exitOverride();
     const args = argv[0] === "help" && argv.length > 1 ? [argv[1], "--help"] : argv;
     for (const entry of entries) {

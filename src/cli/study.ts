@@ -12,7 +12,7 @@ import { resolveStudy } from "../study/resolve.ts";
 import { executeRun } from "../study/run.ts";
 import { stoppedCode } from "../study/slurm.ts";
 import type { StudySpec } from "../study/spec.ts";
-import { type RunStatus, runTitle, secondsLeft, statusLine, statusOf } from "../study/status.ts";
+import { type RunStatus, runStatus, runTitle, secondsLeft, statusLine, statusOf } from "../study/status.ts";
 import { defaultProcesses, type StudyOutcome, startStudy } from "../study/study.ts";
 import { createProgress, durationText, type Progress } from "../train/progress.ts";
 import { fail } from "../util/errors.ts";
@@ -47,7 +47,6 @@ export const studyCommand = new Command("study")
     "Train and prune many nets on the same cases and compare them in one report. A study lives in its folder: run the same command " +
       "again to go on after Ctrl-C, a crash or a power cut; what is done is not repeated.",
   )
-  .enablePositionalOptions()
   .argument("<study>", "paper (the ready study of arXiv 2512.03834), or a YAML file")
   .option("--data <dir>", "data set folder (default: that of the file)")
   .option("--images <dir>", "plain folder of images, instead of a data set folder")
@@ -157,6 +156,7 @@ studyCommand
         },
       });
       if (!result) process.exitCode = stoppedCode;
+      else process.stdout.write(`${statusLine(await runStatus(dir, study, result.run), study.classes ?? [])}\n`);
     } finally {
       release();
     }

@@ -13,9 +13,9 @@ import type { RunConfigFile } from "./resolve.ts";
  * third): work per voxel, per multiply-accumulate and per activation. It says which runs are long and scales with the
  * machine; what a machine really takes is learned from its first runs.
  */
-const perVoxel = 10 / 49152;
-const perMac = 0.05 / 1e6;
-const perActivation = 3 / 1e6;
+const perVoxel = 6 / 73728;
+const perMac = 0.018 / 1e6;
+const perActivation = 4.3 / 1e6;
 /** A step runs forward, data gradient and weight gradient. */
 const trainPerPredict = 3;
 /** Reading a case and measuring its surfaces. */

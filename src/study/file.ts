@@ -42,6 +42,12 @@ export async function readStudyFile(path: string): Promise<StudySpec> {
 
 /** A study as YAML, to start a file of one's own from. */
 export async function studyText(spec: StudySpec): Promise<string> {
-  const { stringify } = await import("yaml");
-  return stringify(spec, { flowCollectionPadding: false, lineWidth: 120 });
+  const { Document, isScalar, visit } = await import("yaml");
+  const document = new Document(spec);
+  visit(document, {
+    Seq: (_, list) => {
+      list.flow = list.items.every((item) => isScalar(item));
+    },
+  });
+  return document.toString({ lineWidth: 120 });
 }
