@@ -134,6 +134,13 @@ describe("a study without Slurm", () => {
       [file, "--out", out],
       `${out} holds another study than asked for now (it differs in steps); choose another --out, or ask for the same to go on.`,
     );
+    // A folder that has lost its study.json is not taken for a new one.
+    await mkdir(join(folder, "lost", "runs", "0001"), { recursive: true });
+    await writeFile(join(folder, "lost", "runs", "0001", "result.json"), "{}");
+    await refused(
+      [file, "--out", join(folder, "lost")],
+      `Expected ${join(folder, "lost")} to be empty or a study, but it holds runs without a study.json; choose another --out.`,
+    );
     await refused(["run", out, "7"], "Expected the number of a run from 1 to 6, but got 7.");
     const holder = { pid: process.pid, host: hostname(), began: null };
     await writeFile(join(out, "runs", "0001", "run.lock"), JSON.stringify(holder));

@@ -15,42 +15,40 @@ export interface ScoreOptions {
   dataset: Dataset;
   /** Tolerance of the NSD in mm. */
   tolerance: number;
-  onCase?: (done: number, total: number) => void;
+  onCase?: (done: number) => void;
   signal?: AbortSignal;
 }
 
-/** Programs kept for each model, in bytes: cases come in few sizes. */
+/** Compiled programs kept for the next case, in bytes: cases come in few sizes. */
 const keepBytes = 2 ** 27;
 
-/** Scores of every model on the same cases, on the cases' own grids. Each case is read once. Null when the signal stopped it. */
-export async function scoreModels(
-  models: readonly Model[],
+/** Scores of a model by case, on the cases' own grids. Null when the signal stopped it. */
+export async function scoreModel(
+  model: Model,
   ids: readonly string[],
   options: ScoreOptions,
-): Promise<CaseScores[] | null> {
+): Promise<CaseScores | null> {
   const { backend, dataset, tolerance, onCase, signal } = options;
   const byId = new Map(dataset.training.map((entry) => [entry.id, entry]));
-  const scores: CaseScores[] = models.map(() => ({}));
-  const predictors = models.map((model) => createPredictor(model, { backend, keepBytes }));
+  const scores: CaseScores = {};
+  const predictor = createPredictor(model, { backend, keepBytes });
   try {
     for (const [done, id] of ids.entries()) {
       if (signal?.aborted) return null;
-      onCase?.(done, ids.length);
+      onCase?.(done);
       const entry =
         byId.get(id) ?? fail(`Expected the case ${id} of the study in its data set, but it is gone; put it back.`);
       const { images, label } = await readCase(entry, dataset.channels);
-      for (const [m, predictor] of predictors.entries()) {
-        const { labels } = await predictor.segment(images, { id });
-        const { classes } = evaluateCase(id, labels, label!, dataset.labels, { tolerance });
-        scores[m][id] = {
-          dice: classes.map(({ dice }) => dice),
-          hd95: classes.map(({ hd95 }) => hd95),
-          nsd: classes.map(({ nsd }) => nsd),
-        };
-      }
+      const { labels } = await predictor.segment(images, { id });
+      const { classes } = evaluateCase(id, labels, label!, dataset.labels, { tolerance });
+      scores[id] = {
+        dice: classes.map(({ dice }) => dice),
+        hd95: classes.map(({ hd95 }) => hd95),
+        nsd: classes.map(({ nsd }) => nsd),
+      };
     }
   } finally {
-    for (const predictor of predictors) predictor.close();
+    predictor.close();
   }
   return scores;
 }

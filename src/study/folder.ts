@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Plan } from "../dataset/types.ts";
 import { fail } from "../util/errors.ts";
@@ -125,16 +125,26 @@ export function missingRuns(folder: string, study: Pick<StudyOnDisk, "runs">): s
   return runNames(study).filter((run) => !existsSync(runFiles(folder, run).config));
 }
 
-/** Writes what of a study is not there yet; study.json comes last, so that a study with one is whole. */
-export async function writeStudy(folder: string, { study, plan, configs }: ResolvedStudy): Promise<void> {
+/** Writes a study; study.json comes last, so that a study with one is whole. `only`: the configurations of these runs alone. */
+export async function writeStudy(
+  folder: string,
+  { study, plan, configs }: ResolvedStudy,
+  only?: readonly string[],
+): Promise<void> {
   const paths = studyPaths(folder);
   await mkdir(paths.runs, { recursive: true }).catch((error) => {
     throw explainFileError(error, folder) ?? error;
   });
-  await writeFileAtomic(paths.plan, json(plan satisfies Plan));
+  if (!only) await writeFileAtomic(paths.plan, json(plan satisfies Plan));
   for (const config of configs) {
-    const { config: path } = runFiles(folder, config.run);
-    if (!existsSync(path)) await writeFileAtomic(path, json(config));
+    if (!only || only.includes(config.run)) await writeFileAtomic(runFiles(folder, config.run).config, json(config));
   }
-  await writeFileAtomic(paths.study, json(study));
+  if (!only) await writeFileAtomic(paths.study, json(study));
+}
+
+/** Whether something has been run in a folder, whatever study.json says. */
+export async function holdsRuns(folder: string): Promise<boolean> {
+  const { runs } = studyPaths(folder);
+  const names = existsSync(runs) ? await readdir(runs) : [];
+  return names.some((run) => stateOf(folder, run) !== "waiting");
 }

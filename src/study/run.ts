@@ -15,7 +15,7 @@ import { runPaths } from "../train/run-folder.ts";
 import { trainNet } from "../train/train.ts";
 import { fail, UserError } from "../util/errors.ts";
 import type { Vec3 } from "../volume/volume.ts";
-import { latencyOf, meanDice, scoreModels } from "./evaluate-sizes.ts";
+import { latencyOf, meanDice, scoreModel } from "./evaluate-sizes.ts";
 import {
   forgetFailure,
   readConfig,
@@ -99,29 +99,27 @@ async function trainAndScore(
     ? chooseSizes(curve.records, config.sizeEvery)
     : [{ step: 0, model: "model.safetensors" }];
   const began = performance.now();
-  const models = await Promise.all(outcomes.map(({ model }) => loadModel(join(files.folder, model))));
   const dataset = await readDataset(config.data.path, config.data);
   const backend = await createBackend({ threads });
   try {
-    const score = (part: "validation" | "test") =>
-      scoreModels(models, config.cases[part], {
-        backend,
-        dataset,
-        tolerance: study.tolerance,
-        signal,
-        onCase: (done, total) => progress.live(`scoring ${part} cases ${done}/${total}`),
-      });
-    const validation = await score("validation");
-    const test = validation && (await score("test"));
-    if (!test) return null;
     const sizes: SizeResult[] = [];
-    for (const [i, model] of models.entries()) {
+    for (const [i, outcome] of outcomes.entries()) {
+      const model = await loadModel(join(files.folder, outcome.model));
+      const score = (part: "validation" | "test") => {
+        const ids = config.cases[part];
+        const size = outcomes.length > 1 ? `size ${i + 1}/${outcomes.length}, ` : "";
+        const onCase = (done: number): void => progress.live(`scoring ${size}${part} cases ${done}/${ids.length}`);
+        return scoreModel(model, ids, { backend, dataset, tolerance: study.tolerance, signal, onCase });
+      };
+      const validation = await score("validation");
+      const test = validation && (await score("test"));
+      if (!test) return null;
       sizes.push({
-        step: outcomes[i].step,
+        step: outcome.step,
         ...countsOf(model, study),
-        model: `runs/${config.run}/${outcomes[i].model}`,
-        validation: validation[i],
-        test: test[i],
+        model: `runs/${config.run}/${outcome.model}`,
+        validation,
+        test,
         latencyMs: await latencyOf(model, windowOf(model, study), backend),
       });
     }
