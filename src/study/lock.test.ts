@@ -28,7 +28,7 @@ it("is held by one at a time", async () => {
   expect(await readdir(folder)).toEqual([]);
 });
 
-it("is taken over from a process that is gone, by one of many that try", async () => {
+it("is taken over from a process that is gone, by one of many that try at the same moment", async () => {
   const child = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"]);
   await once(child, "spawn");
   await forge({ pid: child.pid, host: hostname(), began: null });
@@ -36,6 +36,21 @@ it("is taken over from a process that is gone, by one of many that try", async (
   child.kill("SIGKILL");
   await once(child, "exit");
   expect(lockHolder(path)).toBe(null);
+
+  const module = new URL("./lock.ts", import.meta.url).href;
+  const moment = Date.now() + 700;
+  const script = `const { takeLock } = await import(${JSON.stringify(module)});
+    while (Date.now() < ${moment});
+    console.log(Object.keys(await takeLock(${JSON.stringify(path)}))[0]);
+    setTimeout(() => {}, 60_000);`;
+  // Each stays alive until all have answered, so that no lock dies in between.
+  const racers = Array.from({ length: 5 }, () => spawn(process.execPath, ["--input-type=module", "-e", script]));
+  const answers = await Promise.all(racers.map(({ stdout }) => once(stdout, "data") as Promise<[Buffer]>));
+  for (const racer of racers) racer.kill("SIGKILL");
+  const said = answers.map(([text]) => text.toString().trim());
+  expect(said.sort()).toEqual(["heldBy", "heldBy", "heldBy", "heldBy", "release"]);
+  // Inside one process just the same.
+  await forge({ pid: child.pid, host: hostname(), began: null });
   const taken = await Promise.all([1, 2, 3, 4].map(() => takeLock(path)));
   const locks = taken.filter((lock) => "release" in lock);
   expect(locks).toHaveLength(1);

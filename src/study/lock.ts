@@ -1,6 +1,6 @@
-import { readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
-import { link, rename, rm } from "node:fs/promises";
+import { readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 
 /** Who holds a lock. */
 export interface Holder {
@@ -29,7 +29,8 @@ export async function takeLock(path: string): Promise<Lock | { heldBy: Holder }>
     if (create(path)) return hold(path);
     const holder = lockHolder(path);
     if (holder) return { heldBy: holder };
-    await removeStale(path);
+    if (takeOver(path)) return hold(path);
+    await sleep(50);
   }
 }
 
@@ -63,7 +64,10 @@ function hold(path: string): Lock {
     }
   }, touchEvery);
   timer.unref();
-  const drop = (): void => rmSync(path, { force: true });
+  const drop = (): void => {
+    const now = read(path)?.holder;
+    if (now?.pid === process.pid && now.host === hostname()) rmSync(path, { force: true });
+  };
   process.once("exit", drop);
   return {
     release() {
@@ -75,19 +79,22 @@ function hold(path: string): Lock {
 }
 
 /**
- * Two processes may find the same dead lock at once. Each renames it to a name of its own; the one that thereby caught the
- * other's fresh lock puts it back.
+ * Puts a lock of one's own in the place of a dead one. Many may find the same dead lock at once: only the one that made the
+ * guard file may, and it never leaves the place empty. A guard that is left over by a kill goes by its age.
  */
-async function removeStale(path: string): Promise<void> {
-  const aside = `${path}.${process.pid}`;
-  try {
-    await rename(path, aside);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
-    throw error;
+function takeOver(path: string): boolean {
+  const guard = `${path}.guard`;
+  if (!create(guard)) {
+    const left = read(guard);
+    if (left && left.age > writing) rmSync(guard, { force: true });
+    return false;
   }
-  if (lockHolder(aside)) await link(aside, path).catch(() => {});
-  await rm(aside, { force: true });
+  if (read(path) && !lockHolder(path)) {
+    renameSync(guard, path);
+    return true;
+  }
+  rmSync(guard, { force: true });
+  return false;
 }
 
 function read(path: string): { holder: Holder | null; age: number } | null {
