@@ -9,6 +9,7 @@ import { readBytes, readJson, writeFileAtomic } from "../src/util/files.ts";
 import { type BenchCase, batchOf, caseName, type Job, pickCases, suite } from "./cases.ts";
 import { appendHistory, type BenchRun, historyTable, readHistory } from "./history.ts";
 import { thisCommit, thisMachine } from "./machine.ts";
+import { pruningTable } from "./pruning.ts";
 import { insertBlock, readmeBlock } from "./readme.ts";
 import { drawRoofline } from "./roofline.ts";
 import { type CaseResult, measureCase, type Peers } from "./rounds.ts";
@@ -28,6 +29,7 @@ interface BenchOptions {
   list?: boolean;
   scaling?: boolean;
   roofline?: boolean;
+  pruning?: boolean;
   history?: boolean;
   readme?: boolean;
 }
@@ -54,6 +56,7 @@ const command = new Command("bench")
   .option("--list", "show the names of the cases")
   .option("--scaling", "time the 3D cases' nets at 32^3, 48^3, 64^3, 96^3 and 128^3, one volume at a time")
   .option("--roofline", "draw where each layer stands between memory and arithmetic (default: lean:8 and lean:16)")
+  .option("--pruning", "time the cutting of channels out of a net and its optimiser")
   .option("--history", "show how each case moved against the runs before")
   .option("--readme", "write the table of the last run into README.md")
   .action(bench);
@@ -70,6 +73,7 @@ async function bench(options: BenchOptions): Promise<void> {
     return print(historyTable(await readHistory(history), options.cases && pickCases(options.cases).map(caseName)));
   }
   if (options.readme) return writeReadme(run);
+  if (options.pruning) return print(pruningTable(options.reps));
   if (options.roofline) {
     const cases = pickCases(options.cases ?? ["lean:8/train/64", "lean:16/train/64"]);
     const threads = Math.max(...options.threads);
