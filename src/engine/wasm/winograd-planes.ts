@@ -66,14 +66,15 @@ export function emitTransformedPlane(
   const pixel = vectors * 16;
   const bufferRow = columns * pixel;
   const position = positionBytes(walk.tilesW * walk.tileRows, walk.channels);
-  const move = (put: (f: FunctionBuilder) => number, load: (i: number, g: number) => void, size: number): Line => ({
+  /** A line whose values go to `base` bytes behind `put`, `distance` bytes apart. */
+  const lineTo = (put: Local, base: number, distance: number, load: Line["load"]): Line => ({
     G,
     load,
     store: (i, push) => {
       for (let g = 0; g < G; g++) {
-        const base = put(f);
+        f.get(put);
         push(g);
-        f.store(base + i * size + g * 16);
+        f.store(base + i * distance + g * 16);
       }
     },
   });
@@ -83,11 +84,7 @@ export function emitTransformedPlane(
     f.copy(row, source).copy(loops.buffer, target);
     f.repeat(loops.tiles, (columns * vectors) / G, () => {
       const load = (i: number, g: number): unknown => f.get(source).load(i * walk.rowBytes + g * 16);
-      const put = (): number => {
-        f.get(target);
-        return 0;
-      };
-      line(f, m, registers, move(put, load, bufferRow));
+      line(f, m, registers, lineTo(target, 0, bufferRow, load));
       f.advance(source, G * 16).advance(target, G * 16);
     });
     f.copy(loops.buffer, source);
@@ -95,11 +92,7 @@ export function emitTransformedPlane(
       f.repeat(loops.vectors, vectors / G, () => {
         for (let i = 0; i < n; i++) {
           const load = (j: number, g: number): unknown => f.get(source).load(i * bufferRow + j * pixel + g * 16);
-          const put = (): number => {
-            f.get(out);
-            return i * n * position;
-          };
-          line(f, m, registers, move(put, load, position));
+          line(f, m, registers, lineTo(out, i * n * position, position, load));
         }
         f.advance(source, G * 16).advance(out, G * 16);
       });
