@@ -28,7 +28,7 @@ function softmax(values: Float32Array, classes: number): Float32Array {
 }
 
 /** The same one voxel after the other, for platforms without SIMD and for many classes. */
-export function plainSoftmax(values: Float32Array, classes: number): Float32Array {
+function plainSoftmax(values: Float32Array, classes: number): Float32Array {
   const voxels = values.length / classes;
   for (let i = 0; i < voxels; i++) {
     let top = values[i];

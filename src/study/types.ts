@@ -117,14 +117,7 @@ export interface Removal {
 }
 
 /** `result.json` of a finished run. */
-export interface RunResult {
-  version: 1;
-  run: string;
-  arm: string;
-  label: string;
-  kind: StudyArm["kind"];
-  fold: number;
-  seed: number;
+export interface RunResult extends RunConfig {
   trainingCases: number;
   /** One for `train`; for `prune` one an evaluated point of the curve, largest first. */
   sizes: SizeResult[];

@@ -24,10 +24,11 @@ export interface StageInfo {
   pass: "weights" | "forward" | "output" | "loss" | "backward" | "update";
   /** The node's name in forward and backward. */
   layer: string | null;
-  /** The first words of the kernels' keys, e.g. conv or winograd. */
+  /** The first words of the kernels' keys, e.g. conv or winograd4. */
   kernels: string[];
 }
 
+/** Byte address of the first thread's scratch memory, and bytes to the next thread's. */
 export interface ScratchArea {
   address: number;
   stride: number;
