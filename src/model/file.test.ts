@@ -21,6 +21,20 @@ test("a class without a validation score survives", () => {
   expect(readModel(modelToBytes({ ...model, provenance }), "m").provenance).toEqual(provenance);
 });
 
+test("a calibration survives; a file without one has none", () => {
+  const calibration = {
+    temperature: 1.4,
+    eceBefore: 0.05,
+    eceAfter: 0.01,
+    nllBefore: 0.3,
+    nllAfter: 0.25,
+    cases: 40,
+    voxels: 1000,
+  };
+  expect(readModel(modelToBytes({ ...model, calibration }), "m").calibration).toEqual(calibration);
+  expect(readModel(bytes, "m")).not.toHaveProperty("calibration");
+});
+
 test("the header is JSON in the metadata of an ordinary safetensors file", () => {
   const file = readSafetensors(bytes, "m");
   const header = JSON.parse(file.metadata.lunet);
@@ -53,6 +67,11 @@ test.each<[string, Parameters<typeof changed>[0], string]>([
   ["wrong plan", (_, h) => (h.plan = { ...model.plan, batch: 0 }), 'm: Expected key "batch" of the plan to be'],
   ["no plan", (_, h) => delete h.plan, "m: Expected "],
   ["wrong provenance", (_, h) => (h.provenance = {}), 'm: Expected key "lunet" in the provenance, but it is missing'],
+  [
+    "wrong calibration",
+    (_, h) => (h.calibration = { temperature: 0 }),
+    'm: Expected key "temperature" of the calibration',
+  ],
   [
     "labels of another net",
     (_, h) => (h.plan = { ...model.plan, labels: model.plan.labels.slice(1) }),

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import type { Plan } from "../dataset/types.ts";
+import type { Calibration } from "../evaluate/calibration.ts";
 import { issueSentence } from "../net/json.ts";
 import { fail } from "../util/errors.ts";
 import type { Provenance } from "./types.ts";
@@ -60,6 +61,19 @@ const provenanceSchema = v.object(
   "an object",
 );
 
+const calibrationSchema = v.object(
+  {
+    temperature: positive,
+    eceBefore: number,
+    eceAfter: number,
+    nllBefore: number,
+    nllAfter: number,
+    cases: natural,
+    voxels: natural,
+  },
+  "an object",
+);
+
 /** A plan from a JSON value; keys it does not know are dropped. Throws UserError naming the first wrong key. */
 export function planFromJson(value: unknown): Plan {
   const result = v.safeParse(planSchema, value);
@@ -70,4 +84,10 @@ export function planFromJson(value: unknown): Plan {
 export function provenanceFromJson(value: unknown): Provenance {
   const result = v.safeParse(provenanceSchema, value);
   return result.success ? result.output : fail(issueSentence(result.issues[0], "the provenance"));
+}
+
+/** A calibration from a JSON value, as {@link planFromJson}. */
+export function calibrationFromJson(value: unknown): Calibration {
+  const result = v.safeParse(calibrationSchema, value);
+  return result.success ? result.output : fail(issueSentence(result.issues[0], "the calibration"));
 }

@@ -1,5 +1,6 @@
 import type { Plan } from "../dataset/types.ts";
 import type { TensorMap } from "../engine/types.ts";
+import type { Calibration } from "../evaluate/calibration.ts";
 import type { NetSpec } from "../net/spec.ts";
 
 /** Where a model came from, for the record. */
@@ -24,5 +25,7 @@ export interface Model {
   net: NetSpec;
   plan: Plan;
   provenance: Provenance;
+  /** How probabilities are made from logits; absent means temperature 1. */
+  calibration?: Calibration;
   tensors: TensorMap;
 }

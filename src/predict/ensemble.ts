@@ -63,11 +63,17 @@ export async function* meanProbabilities(
     let mean: Float32Array | undefined;
     for (const [m, stream] of streams.entries()) {
       const { value: logits } = await stream.next();
-      const probabilities = classProbabilities(logits!, members[m].model.net);
+      const { net, calibration } = members[m].model;
+      if (calibration) divide(logits!, calibration.temperature);
+      const probabilities = classProbabilities(logits!, net);
       if (!mean) mean = probabilities;
       else for (let i = 0; i < mean.length; i++) mean[i] += probabilities[i];
     }
-    if (members.length > 1) for (let i = 0; i < mean!.length; i++) mean![i] /= members.length;
+    if (members.length > 1) divide(mean!, members.length);
     yield mean!;
   }
+}
+
+function divide(values: Float32Array, by: number): void {
+  for (let i = 0; i < values.length; i++) values[i] /= by;
 }

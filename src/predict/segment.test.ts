@@ -167,6 +167,29 @@ test("an ensemble is the mean of the members' probabilities; a choice of members
   expect(await predictor.probabilities(prepared)).toEqual(all);
 });
 
+test("a temperature changes probabilities and the weight of a member, not the labels of a model", async () => {
+  const [plain, other] = [modelOf(1), modelOf(2)];
+  const record = { eceBefore: 0, eceAfter: 0, nllBefore: 0, nllAfter: 0, cases: 1, voxels: 1 };
+  const soft: Model = { ...plain, calibration: { temperature: 2, ...record } };
+  const image = scan([4, 4, 4]);
+  const prepared = prepareCase([image], undefined, plain.plan, "x");
+  const predictor = createPredictor([plain, soft, other], { backend });
+  const of = (...models: number[]) => predictor.probabilities(prepared, { models });
+  const [before, after, second, both] = [await of(0), await of(1), await of(2), await of(1, 2)];
+  const voxels = 64;
+  for (let i = 0; i < voxels; i++) {
+    // softmax(z / 2) is the square root of softmax(z), normalised.
+    const roots = [0, 1, 2].map((k) => Math.sqrt(before[k * voxels + i]));
+    const sum = roots.reduce((total, x) => total + x);
+    for (let k = 0; k < 3; k++) {
+      expect(after[k * voxels + i]).toBeCloseTo(roots[k] / sum, 5); // float32
+      expect(both[k * voxels + i]).toBeCloseTo((after[k * voxels + i] + second[k * voxels + i]) / 2, 6);
+    }
+  }
+  const labels = async (model: number) => (await predictor.segment([image], { models: [model] })).labels.data;
+  expect(await labels(1)).toEqual(await labels(0));
+});
+
 test("members with other normalisations get their own input", async () => {
   const one = modelOf(1);
   const other = modelOf(2, { channels: [{ name: "channel 0", normalisation: { kind: "scale", divisor: 100 } }] });
