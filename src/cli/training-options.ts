@@ -28,6 +28,7 @@ export interface TrainingOptions {
   patch?: string;
   augment?: string;
   loss?: string;
+  labelSmoothing?: number;
   optimiser?: string;
   weightDecay?: number;
   clip?: number;
@@ -107,6 +108,11 @@ export function recipeOptions(): Option[] {
       "none, light (intensities, mirroring) or full (nnU-Net's; strong runs it from 3000 steps on, light below)",
     ),
     option("--loss <terms>", "dice, ce, focal, tversky joined by +, with weights, as in dice+ce:0.5"),
+    option(
+      "--label-smoothing <s>",
+      "share of each voxel's truth that cross-entropy spreads over all classes, as in 0.1; 0 is none",
+      parseNumber,
+    ),
     option("--optimiser <name>", "adamw, adam or sgd"),
     option("--weight-decay <n>", "weight decay of the optimiser", parseNumber),
     option("--clip <n>", "limit of the gradient norm; 0 is none", parseNumber),
@@ -144,6 +150,7 @@ export function trainingOptionsOf(data: string | undefined, options: TrainingOpt
       window: options.patch,
       augment: options.augment === undefined ? undefined : parseAugment(options.augment),
       loss: options.loss,
+      labelSmoothing: options.labelSmoothing,
       optimiser: options.optimiser,
       weightDecay: options.weightDecay,
       clip: options.clip,

@@ -124,6 +124,15 @@ export const conformanceLosses: LossSpec[] = [
   { crossEntropy: 1, eps: 1e-5, includeBackground: true, classWeights: [0.5, 2, 1, 1.5, 0.7] },
   { dice: 0.5, focal: { weight: 2, gamma: 2 }, eps: 1, includeBackground: false, classWeights: [1, 3, 1, 2, 1] },
   { tversky: { weight: 1, alpha: 0.3, beta: 0.7 }, crossEntropy: 0.3, eps: 1e-3, includeBackground: true },
+  { dice: 1, crossEntropy: 1, labelSmoothing: 0.1, eps: 1e-5, includeBackground: false },
+  {
+    crossEntropy: 0.7,
+    focal: { weight: 0.5, gamma: 1.5 },
+    labelSmoothing: 0.3,
+    eps: 1e-5,
+    includeBackground: true,
+    classWeights: [0.5, 2, 1, 1.5, 0.7],
+  },
 ];
 
 // The eps of Adam stands well above float32 noise: a bias before a norm has gradient 0, and Adam would blow the noise up.

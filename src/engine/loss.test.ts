@@ -6,10 +6,10 @@ const ln = Math.log;
 const plain: LossSpec = { eps: 0, includeBackground: true };
 
 /** Sums over voxels given as [logits, truth]. */
-function sumsOf(kind: "softmax" | "sigmoid", voxels: [number[], number][], gamma = 0): LossSums {
+function sumsOf(kind: "softmax" | "sigmoid", voxels: [number[], number][], gamma = 0, smoothing = 0): LossSums {
   const sums = createSums(voxels[0][0].length);
   const p = new Float64Array(voxels[0][0].length);
-  for (const [logits, truth] of voxels) accumulateVoxel(kind, logits, truth, gamma, p, sums);
+  for (const [logits, truth] of voxels) accumulateVoxel(kind, logits, truth, { gamma, smoothing }, p, sums);
   return sums;
 }
 
@@ -76,6 +76,31 @@ test("sigmoid by hand: regions overlap, background flag ignored", () => {
   expect(loss({ focal: { weight: 1, gamma: 1 } })).toBeCloseTo((2 * ln(4 / 3) * 0.25 + 2 * ln(2) * 0.5) / 4, 14);
 });
 
+test("label smoothing by hand", () => {
+  // Softmax (1/4, 3/4), truth 1, s = 0.4: targets (0.2, 0.8). Sigmoid 3/4 and 1/4, mask 0b01: targets 0.8 and 0.2.
+  const soft = -(0.2 * ln(1 / 4) + 0.8 * ln(3 / 4));
+  const sums = sumsOf("softmax", [[[0, ln(3)], 1]], 2, 0.4);
+  expect(sums.crossEntropy[1]).toBeCloseTo(soft, 14);
+  expect(sums.focal[1], "focal keeps the hard truth").toBeCloseTo(ln(4 / 3) / 16, 14);
+  const regions = sumsOf("sigmoid", [[[ln(3), -ln(3)], 1]], 0, 0.4);
+  expect([...regions.crossEntropy]).toEqual([expect.closeTo(soft, 14), expect.closeTo(soft, 14)]);
+  // The gradient is 0 where the probabilities are the smoothed targets, weighted or not.
+  const spec: LossSpec = {
+    crossEntropy: 1,
+    labelSmoothing: 0.4,
+    eps: 0,
+    includeBackground: true,
+    classWeights: [1, 3],
+  };
+  for (const kind of ["softmax", "sigmoid"] as const) {
+    const { coefficients } = lossFromSums(spec, kind, kind === "softmax" ? sums : regions);
+    const gradient = new Float64Array(2);
+    const targets = [0.2, 0.8];
+    logitGradient(kind, coefficients, targets, kind === "softmax" ? 1 : 2, gradient);
+    expect([...gradient]).toEqual([expect.closeTo(0, 14), expect.closeTo(0, 14)]);
+  }
+});
+
 test.each(["softmax", "sigmoid"] as const)("%s: extreme logits stay finite", (kind) => {
   const spec: LossSpec = {
     dice: 1,
@@ -94,7 +119,7 @@ test.each(["softmax", "sigmoid"] as const)("%s: extreme logits stay finite", (ki
   expect(Number.isFinite(loss)).toBe(true);
   for (const [logits, truth] of voxels) {
     const p = new Float64Array(2);
-    accumulateVoxel(kind, logits, truth, 0.5, p, createSums(2));
+    accumulateVoxel(kind, logits, truth, { gamma: 0.5, smoothing: 0 }, p, createSums(2));
     const gradient = new Float64Array(2);
     logitGradient(kind, coefficients, p, truth, gradient);
     expect(gradient.every(Number.isFinite)).toBe(true);

@@ -10,9 +10,9 @@ export interface LossSums {
   p: Float64Array;
   g: Float64Array;
   pg: Float64Array;
-  /** Unweighted cross-entropy: softmax, -log p_c where the truth is c; sigmoid, binary cross-entropy of region c. */
+  /** Unweighted cross-entropy, smoothing included: softmax, of voxels whose truth is c; sigmoid, binary cross-entropy of region c. */
   crossEntropy: Float64Array;
-  /** The same with the factor (1 - p_t)^gamma. */
+  /** Without smoothing, and with the factor (1 - p_t)^gamma. */
   focal: Float64Array;
   /** N D H W. */
   voxels: number;
@@ -25,6 +25,14 @@ export interface LossCoefficients {
   crossEntropy: Float64Array;
   focal: Float64Array;
   gamma: number;
+  smoothing: number;
+}
+
+/** What of a loss decides a voxel's share of the sums. */
+export type VoxelTerms = Pick<LossCoefficients, "gamma" | "smoothing">;
+
+export function voxelTerms(spec: LossSpec): VoxelTerms {
+  return { gamma: spec.focal?.gamma ?? 0, smoothing: spec.labelSmoothing ?? 0 };
 }
 
 export interface LossValue {
@@ -47,7 +55,7 @@ export function accumulateVoxel(
   kind: OutputKind,
   logits: ArrayLike<number>,
   truth: number,
-  gamma: number,
+  { gamma, smoothing }: VoxelTerms,
   probabilities: Float64Array,
   sums: LossSums,
 ): void {
@@ -58,9 +66,11 @@ export function accumulateVoxel(
     let top = logits[0];
     for (let c = 1; c < classes; c++) if (logits[c] > top) top = logits[c];
     let total = 0;
+    let mean = 0;
     for (let c = 0; c < classes; c++) {
       probabilities[c] = Math.exp(logits[c] - top);
       total += probabilities[c];
+      mean += logits[c] / classes;
     }
     for (let c = 0; c < classes; c++) {
       probabilities[c] /= total;
@@ -70,7 +80,7 @@ export function accumulateVoxel(
     const entropy = Math.log(total) - (logits[truth] - top);
     sums.g[truth]++;
     sums.pg[truth] += p;
-    sums.crossEntropy[truth] += entropy;
+    sums.crossEntropy[truth] += entropy + smoothing * (logits[truth] - mean);
     sums.focal[truth] += (1 - p) ** gamma * entropy;
     return;
   }
@@ -86,7 +96,8 @@ export function accumulateVoxel(
     sums.p[c] += p;
     sums.g[c] += g;
     sums.pg[c] += p * g;
-    sums.crossEntropy[c] += entropy;
+    // The other outcome has the entropy of this one, and z more or less.
+    sums.crossEntropy[c] += entropy + (smoothing / 2) * (g === 1 ? z : -z);
     sums.focal[c] += (g === 1 ? 1 - p : p) ** gamma * entropy;
   }
 }
@@ -96,8 +107,13 @@ export function lossFromSums(spec: LossSpec, kind: OutputKind, sums: LossSums): 
   const classes = sums.p.length;
   const { eps } = spec;
   const zeros = (): Float64Array => new Float64Array(classes);
-  const gamma = spec.focal?.gamma ?? 0;
-  const coefficients = { constant: zeros(), slope: zeros(), crossEntropy: zeros(), focal: zeros(), gamma };
+  const coefficients = {
+    constant: zeros(),
+    slope: zeros(),
+    crossEntropy: zeros(),
+    focal: zeros(),
+    ...voxelTerms(spec),
+  };
   const dice: number[] = [];
   for (let c = 0; c < classes; c++) dice.push((2 * sums.pg[c] + eps) / (sums.p[c] + sums.g[c] + eps));
 
@@ -140,7 +156,8 @@ export function lossFromSums(spec: LossSpec, kind: OutputKind, sums: LossSums): 
 
 /**
  * dL/dlogits of one voxel into `out` [K], from its probabilities. Cross-entropy and focal terms share one form,
- * scale (p - g), with scale = w_ce + w_focal ((1-q)^gamma - gamma q (1-q)^(gamma-1) log q), q the probability of the truth.
+ * scale (p - g), with scale = w_ce + w_focal ((1-q)^gamma - gamma q (1-q)^(gamma-1) log q), q the probability of the truth;
+ * smoothing s adds w_ce s (g - 1/K), for sigmoid w_ce s (g - 1/2).
  */
 export function logitGradient(
   kind: OutputKind,
@@ -149,7 +166,7 @@ export function logitGradient(
   truth: number,
   out: Float64Array | Float32Array,
 ): void {
-  const { constant, slope, crossEntropy, focal, gamma } = coefficients;
+  const { constant, slope, crossEntropy, focal, gamma, smoothing } = coefficients;
   const classes = out.length;
   if (kind === "softmax") {
     const q = probabilities[truth];
@@ -157,8 +174,9 @@ export function logitGradient(
     for (let c = 0; c < classes; c++) mean += constant[c] * probabilities[c];
     let scale = crossEntropy[truth];
     if (focal[truth] !== 0) scale += focal[truth] * focalScale(q, gamma);
-    for (let c = 0; c < classes; c++) out[c] = probabilities[c] * (constant[c] - mean + scale);
-    out[truth] += slope[truth] * q - scale;
+    const even = (crossEntropy[truth] * smoothing) / classes;
+    for (let c = 0; c < classes; c++) out[c] = probabilities[c] * (constant[c] - mean + scale) - even;
+    out[truth] += slope[truth] * q - scale + crossEntropy[truth] * smoothing;
     return;
   }
   for (let c = 0; c < classes; c++) {
@@ -166,7 +184,7 @@ export function logitGradient(
     const p = probabilities[c];
     let scale = crossEntropy[c];
     if (focal[c] !== 0) scale += focal[c] * focalScale(g === 1 ? p : 1 - p, gamma);
-    out[c] = (constant[c] + slope[c] * g) * p * (1 - p) + scale * (p - g);
+    out[c] = (constant[c] + slope[c] * g) * p * (1 - p) + scale * (p - g) + crossEntropy[c] * smoothing * (g - 0.5);
   }
 }
 

@@ -10,6 +10,8 @@ export type TensorMap = Map<string, Float32Array>;
  * tversky   1 - mean_c (sum(p g) + eps) / (sum(p g) + alpha sum(p (1-g)) + beta sum((1-p) g) + eps)
  * crossEntropy  softmax: mean over voxels of -w_g log p_g;  sigmoid: mean over voxels and classes of binary cross-entropy
  * focal     as crossEntropy with the factor (1 - p_t)^gamma
+ * With label smoothing s (Szegedy et al. 2016, section 7) crossEntropy is taken against (1 - s) g + s / K instead of g, for sigmoid
+ * against (1 - s) g + s / 2 in each region; w stays that of the true class. The other terms keep the hard truth.
  * Dice and Tversky leave class 0 out when `includeBackground` is false (softmax only).
  */
 export interface LossSpec {
@@ -19,6 +21,8 @@ export interface LossSpec {
   tversky?: { weight: number; alpha: number; beta: number };
   eps: number;
   includeBackground: boolean;
+  /** s, from 0 (none, the default) to below 1. */
+  labelSmoothing?: number;
   /** One weight per class for crossEntropy and focal; absent means all 1. */
   classWeights?: number[];
 }

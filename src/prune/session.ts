@@ -6,6 +6,7 @@ import { buildGraph } from "../net/build.ts";
 import { countNet } from "../net/count.ts";
 import { prunableLayers, removeChannels } from "../net/remove.ts";
 import { type BatchSource, emptySums } from "../train/loop.ts";
+import { lossOf } from "../train/presets.ts";
 import { diceText, type Progress } from "../train/progress.ts";
 import { classNames, modelOf } from "../train/session.ts";
 import { createValidator, type Validator } from "../train/validate.ts";
@@ -216,7 +217,7 @@ async function removeNext(session: PruneSession, state: PruneState): Promise<Pru
       graph,
       tensors: parameters,
       backend,
-      loss: settings.loss,
+      loss: lossOf(settings),
       batches,
       from: step,
       count: pruning.rankBatches,

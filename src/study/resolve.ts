@@ -208,8 +208,9 @@ function subjectsOf(parts: readonly Parts[], groups: Groups): Record<string, str
   return Object.fromEntries(parts.flatMap(({ test }) => test.map((id) => [id, subjectOf(id, groups)])));
 }
 
-function givenSettings({ lr, patch, "weight-decay": weightDecay, ...rest }: SettingsSpec): GivenSettings {
-  return { ...rest, learningRate: lr, window: patch, weightDecay };
+function givenSettings(spec: SettingsSpec): GivenSettings {
+  const { lr, patch, "weight-decay": weightDecay, "label-smoothing": labelSmoothing, ...rest } = spec;
+  return { ...rest, learningRate: lr, window: patch, weightDecay, labelSmoothing };
 }
 
 function pruningOptions(spec: PruningSpec, pick: NonNullable<StudyArm["pick"]>): PruningOptions {

@@ -22,6 +22,7 @@ const settings = v.strictObject(
     patch: v.optional(text),
     augment: v.optional(oneOf("none", "light", "full")),
     loss: v.optional(text),
+    "label-smoothing": v.optional(number(0, 0.9)),
     optimiser: v.optional(text),
     "weight-decay": v.optional(number(0, 100)),
     clip: v.optional(number(0, 1e9)),

@@ -7,6 +7,7 @@ import {
   parseWindow,
   presetSettings,
   resolveSettings,
+  trainSpecOf,
   windowOf,
 } from "./presets.ts";
 
@@ -67,6 +68,12 @@ describe("presets", () => {
       optimiser: { kind: "adam", weightDecay: 0.1 },
       loss: { dice: 1, eps: 1e-7, includeBackground: true },
     });
+    const smoothed = resolveSettings("strong", { labelSmoothing: 0.1 }, plan);
+    expect(trainSpecOf(smoothed).loss).toEqual({ ...smoothed.loss, labelSmoothing: 0.1 });
+    expect(() => resolveSettings("strong", { labelSmoothing: 1 }, plan)).toThrow("--label-smoothing");
+    expect(() => resolveSettings("paper", { labelSmoothing: 0.1 }, plan)).toThrow(
+      "Expected a loss with cross-entropy for --label-smoothing; add ce to --loss, as in dice+ce, or leave it out.",
+    );
     expect(() => resolveSettings("strong", { batch: 0 }, plan)).toThrow("--batch");
     expect(() => resolveSettings("strong", { dropout: 1 }, plan)).toThrow("--dropout");
     expect(() => resolveSettings("strong", { learningRate: -1 }, plan)).toThrow(

@@ -31,6 +31,8 @@ export interface TrainSettings {
   window: Vec3;
   augment: AugmentLevel;
   loss: LossSpec;
+  /** Of the loss's cross-entropy; absent where a run of an earlier version had none. */
+  labelSmoothing?: number;
   optimiser: OptimiserSpec;
   /** Limit of the global gradient norm; 0 is none. */
   clip: number;
@@ -42,8 +44,14 @@ export interface TrainSettings {
 }
 
 /** What the engine needs to know of a run's settings. */
-export function trainSpecOf({ loss, optimiser, clip, ema }: TrainSettings, recompute = false): TrainSpec {
-  return { loss, optimiser, clip, ema, recompute };
+export function trainSpecOf(settings: TrainSettings, recompute = false): TrainSpec {
+  const { optimiser, clip, ema } = settings;
+  return { loss: lossOf(settings), optimiser, clip, ema, recompute };
+}
+
+/** The loss with what is set beside its terms. */
+export function lossOf({ loss, labelSmoothing }: Pick<TrainSettings, "loss" | "labelSmoothing">): LossSpec {
+  return labelSmoothing ? { ...loss, labelSmoothing } : loss;
 }
 
 /** The windows of `strong` hold half of the plan's patch, but at least this many voxels (32 x 48 x 32). */
@@ -83,6 +91,7 @@ export function presetSettings(name: PresetName, plan: PlanPart): TrainSettings 
       window: [plan.dimensions === 2 ? 1 : 64, 64, 64],
       augment: "none",
       loss: { dice: 1, eps: 1e-7, includeBackground: true },
+      labelSmoothing: 0,
       optimiser: { kind: "adam", ...adam, weightDecay: 0 },
       clip: 0,
       ema: 0,
@@ -99,6 +108,7 @@ export function presetSettings(name: PresetName, plan: PlanPart): TrainSettings 
     window: windowOf(plan),
     augment: "full",
     loss: { dice: 1, crossEntropy: 1, eps: 1e-5, includeBackground: false },
+    labelSmoothing: 0,
     optimiser: { kind: "adamw", ...adam, weightDecay: 1e-4 },
     clip: 12,
     ema: 0,
@@ -155,6 +165,10 @@ export function resolveSettings(name: PresetName, given: GivenSettings, plan: Pl
   if (!(settings.clip >= 0)) fail(`Expected --clip to be 0 (no limit) or more, but got ${settings.clip}.`);
   range("ema", settings.ema, 0, 0.999999);
   range("dropout", settings.dropout, 0, 0.9);
+  range("label-smoothing", settings.labelSmoothing ?? 0, 0, 0.9);
+  if (settings.labelSmoothing && !settings.loss.crossEntropy) {
+    fail("Expected a loss with cross-entropy for --label-smoothing; add ce to --loss, as in dice+ce, or leave it out.");
+  }
   range("seed", settings.seed, 0, 2 ** 31 - 1);
   if (!Number.isInteger(settings.batch)) fail(`Expected --batch to be a whole number, but got ${settings.batch}.`);
   if (!Number.isInteger(settings.seed)) fail(`Expected --seed to be a whole number, but got ${settings.seed}.`);

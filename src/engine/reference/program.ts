@@ -2,7 +2,7 @@ import { fail } from "../../util/errors.ts";
 import { voxelCount } from "../../volume/volume.ts";
 import { checkInput } from "../check.ts";
 import { type ConvNode, type Graph, inputChannelsOf, type UpconvNode } from "../graph.ts";
-import { accumulateVoxel, createSums, logitGradient, lossFromSums } from "../loss.ts";
+import { accumulateVoxel, createSums, logitGradient, lossFromSums, voxelTerms } from "../loss.ts";
 import type { Batch, LossSpec } from "../types.ts";
 import { type ConvSizes, concatChannels, convBackward, convForward, splitChannels } from "./conv.ts";
 import { maxpoolBackward, maxpoolForward } from "./maxpool.ts";
@@ -236,14 +236,14 @@ export function lossOfLogits(
   if (target.length !== batch * voxels) {
     fail(`Expected a target of ${batch * voxels} voxels (N D H W), but got ${target.length}.`);
   }
-  const gamma = spec.focal?.gamma ?? 0;
+  const terms = voxelTerms(spec);
   const sums = createSums(classes);
   const probabilities: Float64Array[] = [];
   const at = (v: number, c: number): number => (Math.floor(v / voxels) * classes + c) * voxels + (v % voxels);
   for (let v = 0; v < target.length; v++) {
     const z = Float64Array.from({ length: classes }, (_, c) => logits[at(v, c)]);
     probabilities.push(new Float64Array(classes));
-    accumulateVoxel(kind, z, target[v], gamma, probabilities[v], sums);
+    accumulateVoxel(kind, z, target[v], terms, probabilities[v], sums);
   }
   const { loss, dice, coefficients } = lossFromSums(spec, kind, sums);
   const gradient = new Float64Array(logits.length);

@@ -12,6 +12,12 @@ export interface LossWalk {
   planeBytes: number;
 }
 
+/** What of the loss the kernels are made for. */
+interface KernelTerms {
+  crossEntropy: boolean;
+  smoothing: number;
+}
+
 /** More classes would not leave enough registers; the row-by-row form in loss-rows.ts serves them, focal terms and regions. */
 const MOST_CLASSES = 8;
 
@@ -93,29 +99,40 @@ const isClass = (f: FunctionBuilder, truth: Local, c: number, mask: Local): Func
  * Softmax in place and the sums of the loss: added to double [p, g, pg, crossEntropy][K][4] at `sums`, of which the four are to
  * be added up. Sums are float32 along a row and double across rows. Arguments: logits, target, sums, planes, rows.
  */
-export function emitLossForward(f: FunctionBuilder, walk: LossWalk, crossEntropy: boolean): void {
+export function emitLossForward(f: FunctionBuilder, walk: LossWalk, { crossEntropy, smoothing }: KernelTerms): void {
   const { classes } = walk;
   const [LOGITS, TARGET, SUMS, PLANES, ROWS] = [0, 1, 2, 3, 4];
   const [p, g, pg, entropies] = [f.vectors(classes), f.vectors(classes), f.vectors(classes), f.vectors(classes)];
   const fields = crossEntropy ? [p, g, pg, entropies] : [p, g, pg];
-  const [top, total, shifted, mask, one] = f.vectors(5);
+  const [top, total, shifted, all, mask, one] = f.vectors(6);
   const [exp, log] = [expEmitter(f), logEmitter(f)];
   f.splatConst(1).set(one);
   const pixels = (z: Local[], truth: Local): void => {
     f.get(z[0]).set(top);
     for (const local of z.slice(1)) f.get(top).get(local).max().set(top);
-    f.zero().set(total).zero().set(shifted);
+    f.zero().set(total).zero().set(shifted).zero().set(all);
     z.forEach((local, c) => {
       f.get(local).get(top).sub().set(local);
       if (crossEntropy) {
         isClass(f, truth, c, mask);
         f.get(shifted).get(local).get(mask).and().add().set(shifted);
+        if (smoothing > 0) f.get(all).get(local).add().set(all);
       }
       exp(local);
       f.set(local);
       f.get(total).get(local).add().set(total);
     });
     if (crossEntropy) {
+      if (smoothing > 0) {
+        f.get(shifted)
+          .splatConst(1 - smoothing)
+          .mul();
+        f.get(all)
+          .splatConst(smoothing / classes)
+          .mul()
+          .add()
+          .set(shifted);
+      }
       log(total);
       f.get(shifted).sub().set(shifted);
     }
@@ -154,9 +171,9 @@ export function emitLossForward(f: FunctionBuilder, walk: LossWalk, crossEntropy
  * Probabilities to the loss's gradient by the logits, in place; the formula is that of logitGradient. Arguments: probabilities, target,
  * coefficients {@link lossCoefficientFloats} [class][constant, slope, cross-entropy], planes, rows.
  */
-export function emitLossBackward(f: FunctionBuilder, walk: LossWalk): void {
+export function emitLossBackward(f: FunctionBuilder, walk: LossWalk, { smoothing }: KernelTerms): void {
   const [LOGITS, TARGET, COEFFICIENTS, PLANES, ROWS] = [0, 1, 2, 3, 4];
-  const [mask, q, slope, scale, mean] = f.vectors(5);
+  const [mask, q, slope, scale, mean, even] = f.vectors(6);
   const coefficient = (c: number, k: number): FunctionBuilder => f.get(COEFFICIENTS).load((c * 3 + k) * 16);
   const pixels = (z: Local[], truth: Local): void => {
     for (const local of [q, slope, scale, mean]) f.zero().set(local);
@@ -173,12 +190,21 @@ export function emitLossBackward(f: FunctionBuilder, walk: LossWalk): void {
     // From here on slope is what belongs to the truth alone: slope q.
     f.get(slope).get(q).mul().set(slope);
     f.get(mean).get(slope).add().set(mean);
-    f.get(slope).get(scale).sub().set(slope);
+    f.get(slope).get(scale);
+    if (smoothing > 0) f.splatConst(1 - smoothing).mul();
+    f.sub().set(slope);
+    if (smoothing > 0) {
+      f.get(scale)
+        .splatConst(smoothing / walk.classes)
+        .mul()
+        .set(even);
+    }
     f.get(scale).get(mean).sub().set(scale);
     z.forEach((local, c) => {
       isClass(f, truth, c, mask);
       f.get(local);
       coefficient(c, 0).get(scale).add().mul();
+      if (smoothing > 0) f.get(even).sub();
       f.get(slope).get(mask).and().add().set(local);
     });
   };

@@ -20,6 +20,7 @@ export interface LossSlab {
   crossEntropy: boolean;
   focal: boolean;
   gamma: number;
+  smoothing: number;
 }
 
 /** Index in `f32` of the first logit of the slab's row number `row`. */
@@ -45,12 +46,15 @@ export function lossForward(ctx: OpContext, slab: LossSlab): void {
         let top = f32[at];
         for (let c = 1; c < K; c++) if (f32[at + c] > top) top = f32[at + c];
         let total = 0;
-        const shifted = f32[at + truth] - top;
+        const logit = f32[at + truth];
+        const shifted = logit - top;
+        let mean = 0;
         for (let c = 0; c < K; c++) {
           const z = f32[at + c];
           const e = z === top ? 1 : Math.exp(z - top);
           f32[at + c] = e;
           total += e;
+          mean += z / K;
         }
         const inverse = 1 / total;
         for (let c = 0; c < K; c++) {
@@ -63,7 +67,7 @@ export function lossForward(ctx: OpContext, slab: LossSlab): void {
         sums[2 * K + truth] += p;
         if (slab.crossEntropy || slab.focal) {
           const entropy = Math.log(total) - shifted;
-          sums[3 * K + truth] += entropy;
+          sums[3 * K + truth] += entropy + slab.smoothing * (logit - mean);
           if (slab.focal) sums[4 * K + truth] += (1 - p) ** slab.gamma * entropy;
         }
       } else {
@@ -78,7 +82,7 @@ export function lossForward(ctx: OpContext, slab: LossSlab): void {
           sums[2 * K + c] += p * g;
           if (slab.crossEntropy || slab.focal) {
             const entropy = Math.log1p(small) + (g === 1 ? Math.max(-z, 0) : Math.max(z, 0));
-            sums[3 * K + c] += entropy;
+            sums[3 * K + c] += entropy + (slab.smoothing / 2) * (g === 1 ? z : -z);
             if (slab.focal) sums[4 * K + c] += (g === 1 ? 1 - p : p) ** slab.gamma * entropy;
           }
         }
@@ -100,8 +104,9 @@ export function lossBackward(ctx: OpContext, slab: LossSlab): void {
     crossEntropy: part(2),
     focal: part(3),
     gamma: slab.gamma,
+    smoothing: slab.smoothing,
   };
-  const { constant, slope, crossEntropy } = coefficients;
+  const { constant, slope, crossEntropy, smoothing } = coefficients;
   const probabilities = new Float64Array(K);
   const gradient = new Float64Array(K);
   const plain = slab.kind === "softmax" && !slab.focal;
@@ -116,8 +121,9 @@ export function lossBackward(ctx: OpContext, slab: LossSlab): void {
         let mean = slope[truth] * q;
         for (let c = 0; c < K; c++) mean += constant[c] * f32[i + c];
         const scale = crossEntropy[truth];
-        for (let c = 0; c < K; c++) f32[i + c] *= constant[c] - mean + scale;
-        f32[i + truth] += slope[truth] * q - scale;
+        const even = (scale * smoothing) / K;
+        for (let c = 0; c < K; c++) f32[i + c] = f32[i + c] * (constant[c] - mean + scale) - even;
+        f32[i + truth] += slope[truth] * q - scale * (1 - smoothing);
       } else {
         for (let c = 0; c < K; c++) probabilities[c] = f32[i + c];
         logitGradient(slab.kind, coefficients, probabilities, truth, gradient);

@@ -1,4 +1,5 @@
 import type { Graph } from "../graph.ts";
+import { voxelTerms } from "../loss.ts";
 import type { LossSpec } from "../types.ts";
 import type { Arena } from "./arena.ts";
 import {
@@ -63,9 +64,9 @@ function vectorTasks(b: ProgramBuilder, arena: Arena, options: LossOptions, coef
     rowBytes: layout.rowBytes,
     planeBytes: layout.planeBytes,
   };
-  const entropy = Boolean(loss.crossEntropy);
-  const forward = b.kernel(["lossForward", walk, entropy], 5, (f) => emitLossForward(f, walk, entropy));
-  const backward = b.kernel(["lossBackward", walk], 5, (f) => emitLossBackward(f, walk));
+  const terms = { crossEntropy: Boolean(loss.crossEntropy), smoothing: voxelTerms(loss).smoothing };
+  const forward = b.kernel(["lossForward", walk, terms], 5, (f) => emitLossForward(f, walk, terms));
+  const backward = b.kernel(["lossBackward", walk, terms], 5, (f) => emitLossBackward(f, walk, terms));
   const bytes = lossSumBytes(walk.classes);
   const slabs = slabsOf(layout.shape, graph.batch).map((slab) => ({
     slab,
@@ -106,7 +107,7 @@ function plainTasks(b: ProgramBuilder, arena: Arena, options: LossOptions, coeff
     coefficients,
     crossEntropy: Boolean(loss.crossEntropy),
     focal: Boolean(loss.focal?.weight),
-    gamma: loss.focal?.gamma ?? 0,
+    ...voxelTerms(loss),
   }));
   return {
     forward: slabs.map((slab) => [b.op({ op: "lossForward", ...slab })]),
