@@ -258,6 +258,27 @@ describe("the train command", () => {
   });
 });
 
+it("trains with another unit and smoothed labels, keeps both in the run and the net, and holds to them", async () => {
+  const out = join(folder, "unit");
+  const unit = { order: "conv-norm-act", norm: "instance", slope: 0.01 } as const;
+  const settings = { ...options.settings, labelSmoothing: 0.1 };
+  const run = { ...options, ...unit, settings, data, engine: "reference" as const, budget: { steps: 1 } };
+  expect((await trainNet({ ...run, out })).run).toMatchObject({ net: { unit }, settings: { labelSmoothing: 0.1 } });
+  const { net } = readModel(await readFile(join(out, "model.safetensors")), "model.safetensors");
+  expect(net.unit).toMatchObject(unit);
+  const resume = { out, resume: true };
+  await expect(trainNet({ ...resume, norm: "none" })).rejects.toThrow("another --norm (instance) than asked for now");
+  await expect(trainNet({ ...resume, settings: { labelSmoothing: 0 } })).rejects.toThrow("another --label-smoothing");
+  expect((await trainNet({ ...resume, ...unit, settings: { labelSmoothing: 0.1 } })).run.state).toBe("finished");
+  const other = { ...run, out: join(folder, "none") };
+  await expect(trainNet({ ...other, slope: 2 })).rejects.toThrow("Expected --slope to be a number from 0 (ReLU) to 1");
+  const file = join(folder, "net.json");
+  await writeFile(file, JSON.stringify({ ...net, unit: { norm: "batch" } }));
+  await expect(trainNet({ ...other, net: file })).rejects.toThrow(
+    "Expected --order to be conv-act-norm as in the net of --net, but got conv-norm-act",
+  );
+});
+
 it("starts anew beside what is left of a run, and replaces one with --force", async () => {
   const run = { ...options, data, engine: "reference" as const, budget: { steps: 3 } };
   const [first, left] = [join(folder, "first"), join(folder, "left")];

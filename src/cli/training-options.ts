@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import type { UnitSpec } from "../net/spec.ts";
 import { parseAugment, parsePreset } from "../train/presets.ts";
 import { parseSchedule } from "../train/schedule.ts";
 import { parseCount } from "./options.ts";
@@ -14,6 +15,9 @@ export interface TrainingOptions {
   net?: string;
   levels?: number;
   convs?: number;
+  order?: UnitSpec["order"];
+  norm?: UnitSpec["norm"];
+  slope?: number;
   plan?: string;
   mirror?: number[];
   fold?: string;
@@ -92,6 +96,12 @@ export function netOptions(fallback: string): Option[] {
     option("--net <net>", `lean:8, unet:4, or a .json file of widths (default: ${fallback})`),
     option("--levels <n>", "resolution levels, bottleneck counted (default: from the plan)", parseCount),
     option("--convs <n>", "convolutions a block (default: 2)", parseCount),
+    option("--norm <kind>", "norm of each convolution's unit (default: batch)").choices(["batch", "instance", "none"]),
+    option("--order <order>", "activation before or after the norm (default: conv-act-norm)").choices([
+      "conv-act-norm",
+      "conv-norm-act",
+    ]),
+    option("--slope <n>", "of the activation below 0, as in 0.01 for leaky ReLU (default: 0)", parseNumber),
   ];
 }
 
@@ -133,6 +143,9 @@ export function trainingOptionsOf(data: string | undefined, options: TrainingOpt
     net: options.net,
     levels: options.levels,
     convs: options.convs,
+    order: options.order,
+    norm: options.norm,
+    slope: options.slope,
     plan: options.plan,
     mirrorAxes: options.mirror,
     fold: options.fold === undefined ? undefined : parseFold(options.fold),

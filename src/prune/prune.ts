@@ -90,7 +90,7 @@ export async function pruneNet(options: PruneOptions): Promise<PruneResult> {
 
 /** The options with the net, the plan, the recipe and, where no fold was asked for, the cases of a trained model. */
 function startingFrom({ net, plan, provenance }: Model, options: PruneOptions): PruneOptions {
-  for (const key of ["net", "levels", "convs", "plan"] as const) {
+  for (const key of ["net", "levels", "convs", "order", "norm", "slope", "plan"] as const) {
     if (options[key] === undefined) continue;
     fail(`Expected no --${key} with --from: the trained model brings its own; leave one of them out.`);
   }

@@ -81,12 +81,17 @@ describe("run folder", () => {
       netName: "lean:8",
       levels: 3,
       convs: 2,
+      norm: "batch",
+      slope: 0,
       minutes: 2,
       steps: 900,
     };
     expect(() => checkSameSettings(same, run)).not.toThrow();
     expect(() => checkSameSettings({ learningRate: 0.02 }, run)).toThrow(
       "another --lr (0.01) than asked for now (0.02)",
+    );
+    expect(() => checkSameSettings({ norm: "instance" }, run)).toThrow(
+      "another --norm (batch) than asked for now (instance)",
     );
     expect(() => checkSameSettings({ fold: null }, run)).toThrow("another --fold (0) than asked for now (null)");
     expect(() => checkSameSettings({ epochs: 3 }, run)).toThrow("another --epochs (not set)");

@@ -12,7 +12,7 @@ import { planFromJson } from "../model/header.ts";
 import { buildGraph } from "../net/build.ts";
 import { countParameters } from "../net/count.ts";
 import { type MakeOptions, parseNet } from "../net/make.ts";
-import type { NetSpec } from "../net/spec.ts";
+import type { NetSpec, UnitSpec } from "../net/spec.ts";
 import { fail, UserError } from "../util/errors.ts";
 import { readJson } from "../util/files.ts";
 import { readHeader } from "../volume/files.ts";
@@ -36,6 +36,10 @@ export interface SetupOptions {
   levels?: number;
   /** Convolutions a block; default 2. */
   convs?: number;
+  /** What stands around each convolution; what is left out is the paper's: conv-act-norm, batch norm, ReLU (slope 0). */
+  order?: UnitSpec["order"];
+  norm?: UnitSpec["norm"];
+  slope?: number;
   /** A plan to use instead of planning, or the path of a plan.json. */
   plan?: string | Plan;
   /** Axes (0 = D, 1 = H, 2 = W) along which augmentation may mirror. */
@@ -145,6 +149,9 @@ export function statedOptions(
     engine,
     levels,
     convs,
+    order,
+    norm,
+    slope,
     mirrorAxes,
     epochSteps,
   } = options;
@@ -153,7 +160,8 @@ export function statedOptions(
   const keys = Object.entries(plain).flatMap(([key, value]) => (value === undefined ? [] : [key]));
   if (weightDecay !== undefined) keys.push("optimiser");
   const stated = Object.fromEntries(keys.map((key) => [key, resolved[key as keyof typeof resolved]]));
-  return { preset, netName: net, fold, folds, groups, engine, levels, convs, mirrorAxes, epochSteps, ...stated };
+  const shape = { netName: net, levels, convs, order, norm, slope };
+  return { preset, ...shape, fold, folds, groups, engine, mirrorAxes, epochSteps, ...stated };
 }
 
 function casesOf(dataset: Dataset, fold: number | null, split: SplitOptions) {
@@ -209,7 +217,16 @@ async function netOf(options: SetupOptions, plan: Plan): Promise<{ netName: stri
       dimensions: plan.dimensions,
       pools: plan.pools,
       kernels: plan.kernels,
+      unit: statedUnit(options),
     }));
+  for (const [key, value] of Object.entries(statedUnit(options))) {
+    const own = net.unit[key as keyof UnitSpec];
+    if (own !== value) {
+      fail(
+        `Expected --${key} to be ${own} as in the net of --net, but got ${value}; leave out --${key}, or change the net.`,
+      );
+    }
+  }
   if (net.inputChannels !== plan.channels.length || net.outputChannels !== plan.labels.length) {
     fail(
       `Expected a net with ${plan.channels.length} input and ${plan.labels.length} output channels for this data set, but ` +
@@ -217,6 +234,14 @@ async function netOf(options: SetupOptions, plan: Plan): Promise<{ netName: stri
     );
   }
   return { netName, net };
+}
+
+/** The fields of a net's unit that were stated, checked. */
+function statedUnit({ order, norm, slope }: SetupOptions): Partial<UnitSpec> {
+  if (slope !== undefined && !(slope >= 0 && slope <= 1)) {
+    fail(`Expected --slope to be a number from 0 (ReLU) to 1, but got ${slope}.`);
+  }
+  return { ...(order && { order }), ...(norm && { norm }), ...(slope !== undefined && { slope }) };
 }
 
 /** The net of a name, or of the widths in a .json file. */
