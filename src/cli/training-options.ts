@@ -62,11 +62,11 @@ export function addGroups(command: Command, groups: readonly [string, Option[]][
   }
 }
 
-export function dataOptions(): Option[] {
+export function dataOptions(folds = "fold that validates, from 0; none trains on all cases (default: 0)"): Option[] {
   return [
     option("--images <dir>", "plain folder of images, instead of a data set folder"),
     option("--labels <dir>", "plain folder of label maps with the same names"),
-    option("--fold <k>", "fold that validates, from 0; none trains on all cases (default: 0)"),
+    option("--fold <k>", folds),
     option("--folds <n>", "make this many folds (default: those of splits.json, else 5)", parseNumber),
     option(
       "--groups <how>",

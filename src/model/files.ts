@@ -8,6 +8,14 @@ import type { Model } from "./types.ts";
 /** The model's name inside a run folder. */
 export const modelFileName = "model.safetensors";
 
+/** The record of a cross-validation in its folder, beside {@link foldFolder}s. */
+export const foldsFileName = "cross-validation.json";
+
+/** The run folder of a fold in the folder of a cross-validation. */
+export function foldFolder(folder: string, fold: number): string {
+  return join(folder, `fold${fold}`);
+}
+
 /** Reads a model from a file, or from a run folder that holds one. Throws UserError where there is none. */
 export async function loadModel(path: string): Promise<Model> {
   const info = await stat(path).catch((error) => {

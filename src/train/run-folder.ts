@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { access, constants, mkdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { foldsFileName } from "../model/files.ts";
 import type { NetSpec } from "../net/spec.ts";
 import { fail } from "../util/errors.ts";
 import { explainFileError, readJson, removeLeftovers, writeFileAtomic } from "../util/files.ts";
@@ -78,7 +79,7 @@ export function runPaths(folder: string): RunPaths {
 }
 
 /** Names of the records that a folder of some kind of run holds. */
-const records = ["run.json", "prune.json"];
+const records = ["run.json", "prune.json", foldsFileName];
 
 /** A folder and the files of its run; `run` is the record. */
 export interface FolderPaths {

@@ -271,14 +271,19 @@ const waitingBatches = 3;
  * is undefined where the caller has no such option.
  */
 export async function checkRunMemory(setup: RunSetup, lowMemory?: boolean): Promise<void> {
+  const room = { available: availableBytes(), engine: MEMORY_LIMIT };
+  checkMemory(await runNeed(setup, lowMemory), room);
+}
+
+/** What a run takes, from the scans' headers alone. */
+export async function runNeed(setup: RunSetup, lowMemory?: boolean): Promise<MemoryNeed> {
   const { dataset, plan, net, settings } = setup;
   const used = new Set([...setup.trainingCases, ...setup.validationCases]);
   let voxels = 0;
   for (const { id, images } of dataset.training) {
     if (used.has(id)) voxels += preparedVoxels(await readHeader(images[0]), plan.spacing);
   }
-  const room = { available: availableBytes(), engine: MEMORY_LIMIT };
-  checkMemory(memoryNeed({ plan, net, settings }, voxels, lowMemory), room);
+  return memoryNeed({ plan, net, settings }, voxels, lowMemory);
 }
 
 /** What a run takes whose cases have `voxels` voxels in all once they are at the target spacing. */
