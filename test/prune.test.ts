@@ -287,6 +287,37 @@ describe("what pruning can begin with and end at", () => {
     expect(ended.run.state).toBe("finished");
   });
 
+  it("minutes: training that is planned to fill them, and a stop that can be resumed when they are up", async () => {
+    const out = join(folder, "minutes");
+    const { warm, recovery, ...rest } = quick;
+    const planned = {
+      ...rest,
+      data,
+      engine: "wasm" as const,
+      threads: 1,
+      remove: 6,
+      settings: { ...rest.settings, batch: 1 },
+    };
+    const { run, curve } = await pruneNet({ ...planned, minutes: 0.1, out });
+    // However slow the machine is, it has planned; whether it kept its time is not for a test.
+    expect(run.calibration).toMatchObject({ minutes: 0.1 });
+    expect(run.pruning.recoverySteps).toBeGreaterThanOrEqual(1);
+    expect(run.pruning.warmSteps).toBe(10 * run.pruning.recoverySteps);
+    if (run.state !== "finished") expect(run).toMatchObject({ state: "stopped at the time limit" });
+    else expect(curve).toHaveLength(3);
+
+    // Lengths that are stated take what they take: the time is up in the middle.
+    const late = join(folder, "late");
+    const stated = { ...planned, warm: { steps: 2 }, recovery: { steps: 1_000_000 } };
+    const stopped = await pruneNet({ ...stated, minutes: 0.05, out: late });
+    expect(stopped.run).toMatchObject({ state: "stopped at the time limit", pruning: { warmSteps: 2 } });
+    expect(stopped.run).not.toHaveProperty("calibration");
+    const again = await pruneNet({ resume: true, minutes: 0.02, threads: 1, out: late });
+    expect(again.run.state).toBe("stopped at the time limit");
+    expect(again.curve.length).toBeLessThan(3);
+    if (again.run.result) expect(again.run.result).toMatchObject({ ended: "minutes", sizes: again.curve.length });
+  });
+
   it("checks as often as asked, the first and the last size always, and stops early in a phase", async () => {
     const out = join(folder, "seldom");
     const { curve } = await pruneNet({

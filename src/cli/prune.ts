@@ -24,6 +24,7 @@ import {
 
 interface PruneCommandOptions extends TrainingOptions {
   from?: string;
+  minutes?: number;
   criterion?: string;
   pick?: string;
   largestBy?: "width" | "parameters";
@@ -63,6 +64,11 @@ addGroups(command, [
       option("--out <dir>", "folder to make").makeOptionMandatory(),
       option("--resume", "go on with the run in --out; what is not stated is as it was started"),
       option("--force", "replace the run in --out"),
+      option(
+        "--minutes <n>",
+        "time for everything: the training before and between removals is planned to fill it, and anew when the machine changes its pace; what --warm-... or --recovery-... state stays; when the time is up the run ends after its step and can be resumed. With --resume: time of that call, the plan stays (default: no limit)",
+        parseNumber,
+      ),
       option("--epoch-steps <n>", "steps between checkpoints (default: about one pass over the cases)", parseCount),
       ...runOptions(),
     ],
@@ -90,11 +96,15 @@ addGroups(command, [
       ).argParser(collect),
       option(
         "--warm-epochs <n>",
-        `epochs before the first removal (default: ${defaults.warmEpochs}; 0 with --from)`,
+        `epochs before the first removal (default: ${defaults.warmEpochs}, or as fit --minutes; 0 with --from)`,
         parseNumber,
       ),
       option("--warm-steps <n>", "instead of --warm-epochs", parseNumber),
-      option("--recovery-epochs <r>", `epochs after each removal (default: ${defaults.recoveryEpochs})`, parseNumber),
+      option(
+        "--recovery-epochs <r>",
+        `epochs after each removal (default: ${defaults.recoveryEpochs}, or as fit --minutes)`,
+        parseNumber,
+      ),
       option("--recovery-steps <n>", "instead of --recovery-epochs", parseNumber),
       option(
         "--recovery-lr <n>",
@@ -129,6 +139,7 @@ Examples:
   lunet prune data/hippocampus --net unet:4 --out runs/pruned
   lunet prune data/hippocampus --net unet:4 --pick random-at-largest --until channels=40% --out runs/random
   lunet prune data/hippocampus --from runs/unet8 --remove 16 --recovery-steps 50 --within 0.005 --out runs/smaller
+  lunet prune data/hippocampus --net unet:4 --minutes 60 --out runs/hour
   lunet prune --resume --out runs/pruned
   lunet predict scans --model runs/pruned/sizes/step-0042.safetensors --out predictions
 
@@ -140,6 +151,7 @@ The folder: prune.json (all settings), plan.json, sizes/ (a model per size), cur
     const given = {
       ...trainingOptionsOf(data, options),
       from: options.from,
+      minutes: options.minutes,
       criterion: criterion === undefined ? undefined : parseCriterion(criterion),
       pick: pick === undefined ? undefined : parsePick(pick),
       largestBy: options.largestBy,
@@ -171,12 +183,18 @@ function report({ run, folder, curve, seconds }: PruneResult, { json, out }: Pru
     process.stderr.write(`Stopped; a checkpoint is kept. Go on with: lunet prune --resume --out ${out}\n`);
     process.exitCode = interruptedCode;
   }
+  if (run.state === "stopped at the time limit") {
+    process.stderr.write(
+      `The time was up${run.result ? "" : " before the first size was done"}; a checkpoint is kept. Do the rest with: lunet prune --resume --out ${out}\n`,
+    );
+  }
   if (json) {
     process.stdout.write(`${JSON.stringify({ folder, seconds, ...run, curve }, null, 2)}\n`);
     return;
   }
   if (!run.result) return;
-  const { ended, sizes, chosen, last, removedByLevel } = run.result;
+  const { sizes, chosen, last, removedByLevel } = run.result;
+  const ended = run.result.ended === "minutes" ? "the end of its time" : run.result.ended;
   process.stdout.write(
     [
       lossTable(removedByLevel),

@@ -18,6 +18,8 @@ export interface PruneState {
   phaseStart: number;
   /** Stopped early. */
   phaseOver: boolean;
+  /** Steps of a recovery from here on; where it is left out, those of the settings. */
+  recoverySteps?: number;
   /** Best mean validation Dice of the phase, and epochs without a better one. */
   patience: { best: number | null; since: number };
   net: NetSpec;

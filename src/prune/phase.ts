@@ -28,7 +28,7 @@ export async function trainPhase(phase: Phase, start: PruneState): Promise<{ sta
   const { trainer, graph } = phase;
   const { settings, pruning } = phase.run;
   const first = start.removals === 0;
-  const length = first ? pruning.warmSteps : pruning.recoverySteps;
+  const length = first ? pruning.warmSteps : (start.recoverySteps ?? pruning.recoverySteps);
   const end = start.phaseStart + length;
   const schedule = {
     kind: settings.schedule,

@@ -3,7 +3,8 @@ import { createBackend } from "../engine/backend.ts";
 import { loadModel } from "../model/files.ts";
 import type { Model } from "../model/types.ts";
 import { buildGraph, initialise } from "../net/build.ts";
-import { createWorkerLoader } from "../train/loader.ts";
+import { parseBudget } from "../train/budget.ts";
+import { createWorkerLoader, type Loader } from "../train/loader.ts";
 import { prepareCases } from "../train/prepare.ts";
 import { silentProgress } from "../train/progress.ts";
 import { checkSameSettings, startTime } from "../train/run-folder.ts";
@@ -15,6 +16,7 @@ import { lunetVersion } from "../util/version.ts";
 import { type PruneState, readPruneCheckpoint, writePruneCheckpoint } from "./checkpoint.ts";
 import { clearPruneFolder, openPruneFolder, prunePaths, writePruneFile } from "./folder.ts";
 import { channelsOf, limitsText, resolveLimits } from "./limits.ts";
+import { planMinutes } from "./plan-minutes.ts";
 import { freshState, runPruning } from "./session.ts";
 import { resolvePruning, stepsOf } from "./settings.ts";
 import type { CurveRecord, PruneFile, PruneOptions, PruneResult } from "./types.ts";
@@ -30,9 +32,10 @@ export const defaultNet = "unet:4";
  */
 export async function pruneNet(options: PruneOptions): Promise<PruneResult> {
   const began = performance.now();
-  const { progress = silentProgress, signal } = options;
+  const { progress = silentProgress } = options;
   const paths = prunePaths(resolve(options.out));
   const seconds = (): number => (performance.now() - began) / 1000;
+  const limit = options.minutes === undefined ? Number.POSITIVE_INFINITY : minutesOf(options.minutes) * 60;
   const previous = await openPruneFolder(paths, options);
   const model = options.from !== undefined && !previous ? await loadModel(options.from) : null;
   const setup = previous
@@ -49,7 +52,7 @@ export async function pruneNet(options: PruneOptions): Promise<PruneResult> {
     };
   }
   if (model && !options.cases) checkCases(model, setup, options);
-  const run: PruneFile = previous ? { ...previous, state: "running" } : recordOf(options, setup, model);
+  let run: PruneFile = previous ? { ...previous, state: "running", result: null } : recordOf(options, setup, model);
   await checkRunMemory({ ...setup, settings: run.settings });
   if (!previous) {
     await clearPruneFolder(paths);
@@ -57,35 +60,68 @@ export async function pruneNet(options: PruneOptions): Promise<PruneResult> {
   }
   progress.say(describe(run));
   const { training, validation } = await prepareCases(setup, progress);
-  const { seed, batch, window, augment } = run.settings;
   const open: { close(): unknown }[] = [];
   try {
     const backend = await createBackend({ name: run.engine, threads: options.threads });
     open.push(backend);
-    const loading = { cases: training, plan: setup.plan, options: { seed, batch, augment, patch: window } };
-    const batches = createWorkerLoader(loading);
-    open.push(batches);
+    const startLoader = ({ seed, batch, window, augment }: PruneFile["settings"]): Loader => {
+      const loading = { cases: training, plan: setup.plan, options: { seed, batch, augment, patch: window } };
+      const loader = createWorkerLoader(loading);
+      open.push(loader);
+      return loader;
+    };
+    let batches = startLoader(run.settings);
+    if (!previous && options.minutes !== undefined) {
+      const { augment } = run.settings;
+      progress.live("measuring the time of a step");
+      const parts = { plan: setup.plan, backend, batches, validation, secondsLeft: () => limit - seconds() };
+      run = await planMinutes(options, setup, run, parts);
+      // The number of steps may have chosen another augmentation than the one that was measured.
+      if (run.settings.augment !== augment) {
+        await batches.close();
+        batches = startLoader(run.settings);
+      }
+    }
+    progress.say(lengthsText(run));
     let start: PruneState;
     if (previous) {
       start = await readPruneCheckpoint(paths.checkpoint);
+      // A plan may have been noted whose size never came.
+      if (run.replans) run.replans = run.replans.filter(({ size }) => size <= start.removals);
       progress.say(`resuming at size ${start.removals}, after step ${start.step}`);
     } else {
       // Before prune.json, so that a run that can be resumed has what to resume from.
-      const graph = buildGraph(run.net, { batch, shape: window });
-      start = freshState(run, model?.tensors ?? initialise(graph, seed));
+      const graph = buildGraph(run.net, { batch: run.settings.batch, shape: run.settings.window });
+      start = freshState(run, model?.tensors ?? initialise(graph, run.settings.seed));
       await writePruneCheckpoint(paths.checkpoint, start, graph.params);
     }
     await writePruneFile(paths.run, run);
     options.onBegin?.();
-    const ended = await runPruning(
-      { run, paths, plan: setup.plan, backend, batches, validation, progress, signal },
-      start,
-    );
+    const { calibration } = run;
+    const pace = calibration && { step: calibration.stepSeconds, check: calibration.checkSeconds };
+    const clock = pace && !previous && !options.recovery ? { deadline: began + 1000 * limit, pace } : undefined;
+    const signal = signalOf(options.signal, limit - seconds());
+    const session = { run, paths, plan: setup.plan, backend, batches, validation, progress, signal, clock };
+    const ended = await runPruning(session, start);
     return { ...ended, folder: paths.folder, seconds: seconds() };
   } finally {
     progress.close();
     for (const thing of open.reverse()) await thing.close();
   }
+}
+
+function minutesOf(minutes: number): number {
+  return (parseBudget({ minutes }) as { minutes: number }).minutes;
+}
+
+/** Longest wait of a timer in ms. */
+const longest = 2 ** 31 - 1;
+
+/** The caller's signal, and one when the time is up. */
+function signalOf(signal: AbortSignal | undefined, seconds: number): AbortSignal | undefined {
+  if (seconds === Number.POSITIVE_INFINITY) return signal;
+  const timer = AbortSignal.timeout(Math.min(longest, Math.max(0, Math.round(1000 * seconds))));
+  return signal ? AbortSignal.any([signal, timer]) : timer;
 }
 
 /** The options with the net, the plan, the recipe and, where no fold was asked for, the cases of a trained model. */
@@ -172,14 +208,19 @@ function compareSettings(options: PruneOptions, run: PruneFile, { plan }: RunSet
   checkSameSettings(stated, { ...run, epochSteps: pruning.epochSteps }, before);
 }
 
-function describe({ netName, net, parameters, data, settings, pruning, ...run }: PruneFile): string {
+function describe({ netName, net, parameters, data, settings, ...run }: PruneFile): string {
   const checked = run.fold === null ? "no validation" : `${run.validationCases.length} validate (fold ${run.fold})`;
+  return (
+    `${netName} (${parameters.toLocaleString("en-US")} parameters, ${channelsOf(net)} channels) on ${data.name}: ` +
+    `${run.trainingCases.length} cases train, ${checked}; windows of ${settings.window.join("x")}, batch ${settings.batch}`
+  );
+}
+
+function lengthsText({ pruning, calibration }: PruneFile): string {
   const { criterion, pick, remove, warmSteps, recoverySteps } = pruning;
   const ranked = pick === "random-at-largest" ? pick : `${pick} by ${criterion}`;
   return (
-    `${netName} (${parameters.toLocaleString("en-US")} parameters, ${channelsOf(net)} channels) on ${data.name}: ` +
-    `${run.trainingCases.length} cases train, ${checked}; windows of ${settings.window.join("x")}, batch ${settings.batch}\n` +
-    `${warmSteps} steps, then ${remove} ${remove === 1 ? "channel" : "channels"} at a time (${ranked}), ` +
-    `${recoverySteps} steps after each`
+    `${warmSteps} steps, then ${remove} ${remove === 1 ? "channel" : "channels"} at a time (${ranked}), ${recoverySteps} steps after each` +
+    (calibration ? ` (${(1000 * calibration.stepSeconds).toFixed(0)} ms a step of the whole net)` : "")
   );
 }

@@ -20,9 +20,10 @@ import { type PrunePaths, sizeName, writePruneFile } from "./folder.ts";
 import { channelsOf, limitMet, nextCount } from "./limits.ts";
 import { trainPhase } from "./phase.ts";
 import { asRemovals, lowestChannels, randomAtLargest, randomAtLayers } from "./pick.ts";
+import { type Clock, timekeeper } from "./plan-minutes.ts";
 import { rankChannels } from "./rank.ts";
-import { expectedRemovals, isRanked } from "./settings.ts";
-import type { ChannelRef, CurveRecord, Ending, PruneFile } from "./types.ts";
+import { expectedNets, isRanked } from "./settings.ts";
+import type { ChannelRef, CurveRecord, Ending, PruneFile, PruneOutcome } from "./types.ts";
 
 /** Keeps this stream apart from others keyed by (seed, number). */
 const streamTag = 0x9107;
@@ -37,8 +38,10 @@ export interface PruneSession {
   /** Empty where all cases train. */
   validation: readonly PreparedCase[];
   progress: Progress;
-  /** Ends the run after the step it is in, with a checkpoint. */
+  /** Ends the run after the step it is in, with a checkpoint; a TimeoutError as its reason says that the time was up. */
   signal?: AbortSignal;
+  /** Where recoveries are to fill a time. */
+  clock?: Clock;
 }
 
 /** Start of a run, before its first step. */
@@ -67,43 +70,51 @@ export async function runPruning(
   session: PruneSession,
   start: PruneState,
 ): Promise<{ run: PruneFile; curve: CurveRecord[] }> {
-  const { paths, progress } = session;
+  const { paths, progress, signal } = session;
   const { pruning } = session.run;
-  const expected = expectedRemovals(session.run.net, pruning);
+  let { run } = session;
+  const expected = expectedNets(run.net, pruning).length - 1;
   const curve = await rewindLines<CurveRecord>(paths.curve, (record) => record.step < start.removals);
   const conclude = async (changes: Pick<PruneFile, "state" | "result">) => {
-    const run = { ...session.run, ...changes };
+    run = { ...run, ...changes };
     await writePruneFile(paths.run, run);
     return { run, curve };
   };
-  const finish = (ended: Ending) =>
-    conclude({
-      state: "finished",
-      result: {
-        ended,
-        sizes: curve.length,
-        chosen: sizeOf(chooseSize(curve, pruning.within)),
-        last: sizeOf(curve[curve.length - 1]),
-        removedByLevel: lossByLevel(session.run.net, curve),
-      },
-    });
+  const outcome = (ended: Ending): PruneOutcome => ({
+    ended,
+    sizes: curve.length,
+    chosen: sizeOf(chooseSize(curve, pruning.within)),
+    last: sizeOf(curve[curve.length - 1]),
+    removedByLevel: lossByLevel(run.net, curve),
+  });
+  const leave = () =>
+    signal?.reason?.name === "TimeoutError"
+      ? conclude({ state: "stopped at the time limit", result: curve.length > 0 ? outcome("minutes") : null })
+      : conclude({ state: "interrupted", result: null });
+  const watch = session.clock && timekeeper(run, session.clock);
   let state = start;
   let began = performance.now();
   for (;;) {
     const grown = await finishSize(session, state, curve, `size ${state.removals} of about ${expected}`);
-    if (!grown) return conclude({ state: "interrupted", result: null });
+    if (!grown) return leave();
     state = grown.state;
     const record = { ...grown.record, seconds: round((performance.now() - began) / 1000) };
     began = performance.now();
     await addToCurve(session, curve, record, grown.model);
-    progress.say(sizeText(record, session.run));
+    progress.say(sizeText(record, run));
     const ended = limitMet(pruning, state.net, { best: bestMean(curve), now: record.meanDice });
-    if (ended) return finish(ended);
+    if (ended) return conclude({ state: "finished", result: outcome(ended) });
+    const recoverySteps = watch?.(state, record) ?? null;
+    if (recoverySteps !== null) {
+      state = { ...state, recoverySteps };
+      run = { ...run, replans: [...(run.replans ?? []), { size: state.removals + 1, recoverySteps }] };
+      await writePruneFile(paths.run, run);
+    }
     const next = await removeNext(session, state);
-    if (!next) return conclude({ state: "interrupted", result: null });
+    if (!next) return leave();
     state = next;
     await writePruneCheckpoint(paths.checkpoint, state, graphOf(session, state).params);
-    if (session.signal?.aborted) return conclude({ state: "interrupted", result: null });
+    if (signal?.aborted) return leave();
   }
 }
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { doubling, flat } from "../net/make.ts";
 import { presetSettings } from "../train/presets.ts";
-import { expectedRemovals, resolvePruning } from "./settings.ts";
+import { channelsOf } from "./limits.ts";
+import { expectedNets, resolvePruning } from "./settings.ts";
 import type { PruneOptions } from "./types.ts";
 
 const frame = { levels: 3, convs: 2, inputChannels: 1, outputChannels: 2 };
@@ -74,6 +75,11 @@ it("expects as many removals as the widest layers take to the limit", () => {
   // from 4, 8, 16 to 4 everywhere: 5 layers lose 4 and 2 lose 12
   const until = { parameters: null, channels: 12 * 4, diceDrop: null };
   const choice = { criterion: "l2", pick: "stamp", until } as const;
-  expect(expectedRemovals(net, { ...choice, remove: 1 })).toBe(5 * 4 + 2 * 12);
-  expect(expectedRemovals(net, { ...choice, remove: 5 })).toBe(9);
+  expect(expectedNets(net, { ...choice, remove: 1 })).toHaveLength(1 + 5 * 4 + 2 * 12);
+  expect(
+    expectedNets(net, { ...choice, remove: 5 })
+      .map(channelsOf)
+      .at(-1),
+  ).toBe(12 * 4);
+  expect(expectedNets(net, { ...choice, remove: 5 })).toHaveLength(1 + 9);
 });

@@ -59,7 +59,7 @@ export function resolvePruning(
     fail(`Expected validation cases for ${option}, but all cases train; choose a --fold, or leave the option out.`);
   }
   const dropout = targeted && options.settings?.dropout === undefined ? startRate : settings.dropout;
-  const steps = pruning.warmSteps + expectedRemovals(net, pruning) * pruning.recoverySteps;
+  const steps = pruning.warmSteps + (expectedNets(net, pruning).length - 1) * pruning.recoverySteps;
   const augment = augmentationFor(settings, steps, options.settings?.augment);
   return { pruning, settings: { ...settings, dropout, augment } };
 }
@@ -105,17 +105,15 @@ function checkCriterion(criterion: Criterion, net: NetSpec, settings: TrainSetti
   }
 }
 
-/** Removals until the limit on size, taken from the largest layers: what other rules come close to. */
-export function expectedRemovals(
+/** The net and its sizes until the limit on size, channels taken from the largest layers: what other rules come close to. */
+export function expectedNets(
   start: NetSpec,
   pruning: Pick<PruneSettings, "remove" | "until" | "criterion" | "pick">,
-): number {
-  let net = start;
-  let removals = 0;
-  while (!limitMet(pruning, net, null)) {
+): NetSpec[] {
+  const nets = [start];
+  for (let net = start; !limitMet(pruning, net, null); nets.push(net)) {
     const count = nextCount(pruning.until, net, pruning.remove);
-    net = removeChannels(net, asRemovals(randomAtLargest(net, count, "width", random(removals)))).net;
-    removals++;
+    net = removeChannels(net, asRemovals(randomAtLargest(net, count, "width", random(nets.length - 1)))).net;
   }
-  return removals;
+  return nets;
 }

@@ -42,6 +42,11 @@ export interface PruneOptions extends SetupOptions {
   largestBy?: "width" | "parameters";
   /** Channels a step. Default 4. */
   remove?: number;
+  /**
+   * Time of this call for everything. In a new run `warm` and `recovery` are planned to fill it where they are not stated; then the
+   * run ends after its step and can be resumed.
+   */
+  minutes?: number;
   /** Training before the first removal. Default 10 epochs; none with `from`. */
   warm?: Length;
   /** Training after each removal. Default 1 epoch. */
@@ -149,8 +154,8 @@ export interface LevelLoss {
   layers: Record<string, number>;
 }
 
-/** Why pruning ended: a limit was met, or no channel that may go was left. */
-export type Ending = "parameters" | "channels" | "dice-drop" | "nothing left to remove";
+/** Why pruning ended: a limit was met, no channel that may go was left, or its time was up. */
+export type Ending = "parameters" | "channels" | "dice-drop" | "nothing left to remove" | "minutes";
 
 export interface PruneOutcome {
   ended: Ending;
@@ -184,9 +189,13 @@ export interface PruneFile {
   engine: "wasm" | "reference";
   settings: TrainSettings;
   pruning: PruneSettings;
+  /** What turned minutes into steps, in a run that was planned so: seconds of a step and of a check, with the whole net. */
+  calibration?: { minutes: number; stepSeconds: number; checkSeconds: number };
+  /** Where such a run met another pace than it measured: the steps of a recovery from some size on. */
+  replans?: { size: number; recoverySteps: number }[];
   trainingCases: string[];
   validationCases: string[];
-  state: "running" | "interrupted" | "finished";
+  state: "running" | "interrupted" | "finished" | "stopped at the time limit";
   result: PruneOutcome | null;
 }
 

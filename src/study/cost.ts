@@ -4,18 +4,11 @@ import { buildGraph, initialise, strideOf } from "../net/build.ts";
 import { countNet } from "../net/count.ts";
 import { flat } from "../net/make.ts";
 import type { NetSpec } from "../net/spec.ts";
+import { stepWork } from "../prune/work.ts";
 import { presetSettings, type TrainSettings } from "../train/presets.ts";
 import { type Vec3, voxelCount } from "../volume/volume.ts";
 import type { RunConfigFile } from "./resolve.ts";
 
-/**
- * Rough cost of a training step in ms on one thread of a 2024 server core (measured on nets from lean:2 to unet:16, within a
- * third): work per voxel, per multiply-accumulate and per activation. It says which runs are long and scales with the
- * machine; what a machine really takes is learned from its first runs.
- */
-const perVoxel = 6 / 73728;
-const perMac = 0.018 / 1e6;
-const perActivation = 4.3 / 1e6;
 /** A step runs forward, data gradient and weight gradient. */
 const trainPerPredict = 3;
 /** Reading a case and measuring its surfaces. */
@@ -24,13 +17,6 @@ const perCase = 60;
 const perRun = 4000;
 /** Ranking the channels, making the smaller net, compiling it. */
 const perRemoval = 1500;
-
-/** ms of one training step, or a third of it for a prediction of the same voxels. */
-function stepWork(net: NetSpec, batch: number, window: Vec3): number {
-  const { macs, layers } = countNet(net, { batch: 1, shape: window });
-  const activations = layers.reduce((sum, { outputs, shape }) => sum + outputs * voxelCount(shape), 0);
-  return batch * (perVoxel * voxelCount(window) + perMac * macs + perActivation * activations);
-}
 
 /** ms of a whole run; `voxels` is what its test and validation cases hold together. */
 export function runWork(
