@@ -1,15 +1,16 @@
 import { readFile } from "node:fs/promises";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Vec3 } from "../volume/volume.ts";
+import { type Vec3, voxelCount } from "../volume/volume.ts";
 import type { Fingerprint } from "./fingerprint.ts";
 import { fingerprintCase, fingerprintDataset } from "./fingerprint.ts";
 import { prepareDataset } from "./load.ts";
-import { checkPatch, planDataset } from "./plan.ts";
+import { planDataset } from "./plan.ts";
+import { patchLadder } from "./plan-patch.ts";
 import { readDataset } from "./read.ts";
 import { foldsOf } from "./splits.ts";
 import { sharedData } from "./testing.ts";
-import { planTopology, poolFactors, roundUpPatch } from "./topology.ts";
+import { checkPatch, planTopology, poolFactors, roundUpPatch } from "./topology.ts";
 import type { Dataset } from "./types.ts";
 
 function setOf(shapes: Vec3[], spacings: Vec3[], channels = ["MRI"]): [Fingerprint, Dataset] {
@@ -69,7 +70,7 @@ describe("planTopology", () => {
         [1, 3, 3],
       ],
     });
-    // 5 mm slices: 5/1/1 kernel 1; 5/2/2 and 5/4/4 kernel 3; D is pooled once its voxels are at most twice as long.
+    // 5 mm slices: 5/1/1 and 5/2/2 kernel 1, 5/4/4 kernel 3; D is pooled once its voxels are less than twice as long.
     expect(planTopology([16, 64, 64], [5, 1, 1])).toEqual({
       pools: [
         [1, 2, 2],
@@ -79,12 +80,17 @@ describe("planTopology", () => {
       ],
       kernels: [
         [1, 3, 3],
-        [3, 3, 3],
+        [1, 3, 3],
         [3, 3, 3],
         [3, 3, 3],
         [3, 3, 3],
       ],
     });
+    // Exactly twice as long is too long: 2/1/1 becomes 2/2/2 first.
+    expect(planTopology([32, 64, 64], [2, 1, 1]).pools.slice(0, 2)).toEqual([
+      [1, 2, 2],
+      [2, 2, 2],
+    ]);
     // A short axis stops early, the others go on.
     expect(planTopology([8, 64, 64], [1, 1, 1]).pools).toEqual([
       [2, 2, 2],
@@ -173,10 +179,70 @@ describe("planDataset", () => {
     ).toEqual([6, 1, 1]);
   });
 
-  test("large scans are cut to the budget of 96^3 voxels, the longest axes first", () => {
-    expect(planDataset(...setOf([[100, 512, 512]], [[1, 1, 1]])).patch).toEqual([96, 96, 96]);
-    // 40 x 148 x 148 is the most that fits; D is pooled 3 times (multiples of 8), H and W 4 times: 148 goes down to 144.
-    expect(planDataset(...setOf([[40, 512, 512]], [[1, 1, 1]])).patch).toEqual([40, 144, 144]);
+  test("a 2D batch is as much work as a 3D step, but at most 5 % of the set and at least 2", () => {
+    const batchOf = (cases: number): number => {
+      const shapes = Array.from({ length: cases }, (): Vec3 => [1, 64, 64]);
+      return planDataset(
+        ...setOf(
+          shapes,
+          shapes.map(() => [1, 1, 1]),
+        ),
+      ).batch;
+    };
+    // 2 x 64^3 / 64^2 = 128 patches, of which 32 are the most.
+    expect([700, 640, 639, 130, 10].map(batchOf)).toEqual([32, 32, 31, 6, 2]);
+  });
+
+  test("the made-up scans of the demo keep their plan: the last axis is pooled alone from 8 voxels on", () => {
+    const plan = planDataset(...setOf([[39, 57, 40]], [[1, 1, 1]]));
+    expect([plan.patch, plan.batch, plan.pools]).toEqual([
+      [40, 64, 40],
+      2,
+      [
+        [2, 2, 2],
+        [2, 2, 2],
+        [2, 2, 2],
+        [1, 2, 1],
+      ],
+    ]);
+  });
+
+  test("the plan that nnU-Net publishes for the prostate (its Task 5): 20 slices of 3.6 mm, 0.62 mm within", () => {
+    const inPlane: Vec3 = [1, 2, 2];
+    const all: Vec3 = [2, 2, 2];
+    // nnU-Net goes on with two pools more within the slices, where lunet stops at 4.
+    expect(planTopology([20, 320, 256], [3.6, 0.625, 0.625])).toEqual({
+      pools: [inPlane, inPlane, all, all],
+      kernels: [[1, 3, 3], [1, 3, 3], ...Array.from({ length: 3 }, () => [3, 3, 3])],
+    });
+  });
+
+  test("large scans are cut to 96^3 voxels in their own proportions", () => {
+    const plan = planDataset(...setOf([[100, 512, 512]], [[1, 1, 1]]));
+    // Shares 0.32, 0.3125, 0.3125; the patch before was 32 x 160 x 176 with 901,120 voxels, more than 884,736.
+    expect(plan.patch).toEqual([32, 160, 160]);
+    expect(plan.reasons).toContain(
+      "A patch sees 3 % of the median scan; if a structure is larger than that, plan with coarser voxels, for instance --spacing 2,2,2.",
+    );
+  });
+
+  test("from the whole scan to the smallest patch, each smaller, each with pools that divide it", () => {
+    const size = fc.integer({ min: 1, max: 150 });
+    const mm = fc.double({ min: 0.3, max: 8, noNaN: true });
+    const pools = fc.option(fc.integer({ min: 1, max: 3 }), { nil: undefined });
+    fc.assert(
+      fc.property(fc.tuple(size, size, size), fc.tuple(mm, mm, mm), pools, (shape, spacing, count) => {
+        const ladder = patchLadder(shape as Vec3, spacing as Vec3, count);
+        for (const [i, { patch, topology }] of ladder.entries()) {
+          checkPatch(patch, topology.pools);
+          if (count !== undefined) expect(topology.pools).toHaveLength(count);
+          if (i > 0) expect(voxelCount(patch)).toBeLessThan(voxelCount(ladder[i - 1].patch));
+        }
+        if (count !== undefined) return;
+        const { patch } = ladder[ladder.length - 1];
+        for (let a = 0; a < 3; a++) expect(patch[a]).toBeLessThan(2 * Math.max(8, Math.min(shape[a], 8)) + 8);
+      }),
+    );
   });
 
   test("CT takes the set's foreground numbers, other channels a z-score; overrides win and are said", () => {
@@ -194,6 +260,20 @@ describe("planDataset", () => {
     expect([plan.patch, plan.batch, plan.mirrorAxes, plan.spacing]).toEqual([[16, 24, 16], 5, [0], [2, 2, 2]]);
     expect(plan.reasons.filter((reason) => /as asked/.test(reason))).toHaveLength(4);
     expect(planDataset(fingerprint, dataset).mirrorAxes).toEqual([]);
+    const ways = (normalise: string) =>
+      planDataset(fingerprint, dataset, { normalise }).channels.map(({ normalisation }) => normalisation);
+    expect(ways("zscore-unclipped,scale:1000")).toEqual([
+      { kind: "zscore", percentiles: null },
+      { kind: "scale", divisor: 1000 },
+    ]);
+    expect(ways("ct")[1]).toEqual({ kind: "ct", low: -50, high: 200, mean: 60, sd: 30 });
+    expect(() => ways("minmax")).toThrow("Expected --normalise to be zscore, zscore-unclipped, ct or scale:NUMBER");
+    expect(() => ways("ct,ct,ct")).toThrow("one for each of the 2 channels, but got 3");
+    const [named, set] = setOf([[32, 32, 32]], [[1, 1, 1]], ["noNorm", "rgb_to_0_1"]);
+    expect(planDataset(named, set).channels.map(({ normalisation }) => normalisation)).toEqual([
+      { kind: "scale", divisor: 1 },
+      { kind: "scale", divisor: 255 },
+    ]);
     expect(() => planDataset(fingerprint, dataset, { patch: [36, 24, 16] })).toThrow(/got 36; use 32 or 40/);
     expect(() => planDataset(fingerprint, dataset, { batch: 0 })).toThrow(/batch size/);
     expect(() => planDataset(fingerprint, dataset, { patch: [16, 16, 0.5] })).toThrow(/three whole numbers/);

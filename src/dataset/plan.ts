@@ -1,11 +1,11 @@
 import { fail } from "../util/errors.ts";
 import { type Vec3, voxelCount } from "../volume/volume.ts";
 import type { Fingerprint } from "./fingerprint.ts";
-import { median, percentiles } from "./statistics.ts";
-import { checkPatch, planTopology, poolFactors, roundUpPatch, type Topology } from "./topology.ts";
-import type { Dataset, Normalisation, Plan } from "./types.ts";
-
-export { checkPatch } from "./topology.ts";
+import { normalisationOf, parseNormalisations } from "./plan-normalisation.ts";
+import { type PatchChoice, patchLadder } from "./plan-patch.ts";
+import { coarserSpacing, medianSizeAt, spacingText, targetSpacing } from "./plan-spacing.ts";
+import { checkPatch, mostPools, planTopology } from "./topology.ts";
+import type { Dataset, Plan } from "./types.ts";
 
 export interface PlanOverrides {
   /** D, H, W voxels. */
@@ -17,14 +17,28 @@ export interface PlanOverrides {
   batch?: number;
   /** Axes (0 = D, 1 = H, 2 = W) to mirror along. */
   mirrorAxes?: number[];
+  /** As {@link parseNormalisations} reads it. */
+  normalise?: string;
+  /** What a budget allows; `patch` and `batch` win over it. */
+  limit?: PlanLimit;
+}
+
+/** The largest patch that may be chosen, and the batch, with the reason: "so that ...". */
+export interface PlanLimit {
+  voxels: number;
+  batch: number;
+  why: string;
 }
 
 /** Most voxels of a 3D patch (96^3) and of a 2D patch: what a laptop trains in a few seconds a step. */
 const patchBudget = { 2: 512 * 512, 3: 96 ** 3 };
 /** Voxels a 2D batch aims at: the work of the 3D default, 2 patches of 64^3. */
 const batchVoxels = 2 * 64 ** 3;
+/** A step sees at most this share of the set's voxels, where the batch is not at its smallest. */
+const mostCovered = 0.05;
+/** nnU-Net adds a coarser first stage where a patch holds less than this share of the median scan. */
+const smallShare = 0.25;
 
-const mm = (spacing: Vec3): string => `${spacing.map((s) => Number(s.toPrecision(4))).join(" x ")} mm`;
 const by = (shape: readonly number[]): string => shape.join("x");
 
 /**
@@ -35,8 +49,8 @@ export function planDataset(fingerprint: Fingerprint, dataset: Dataset, override
   const reasons: string[] = [];
   checkOverrides(overrides);
   const spacing = overrides.spacing ?? targetSpacing(fingerprint, reasons);
-  if (overrides.spacing) reasons.push(`Target spacing is ${mm(spacing)} (D, H, W), as asked.`);
-  const size = medianSize(fingerprint, spacing);
+  if (overrides.spacing) reasons.push(`Target spacing is ${spacingText(spacing)} (D, H, W), as asked.`);
+  const size = medianSizeAt(fingerprint, spacing);
   // Everything 2D has D = 1; a slice along another axis stays a 3D scan that is flat there.
   const dimensions = size[0] === 1 ? 2 : 3;
   if (dimensions === 2)
@@ -44,14 +58,18 @@ export function planDataset(fingerprint: Fingerprint, dataset: Dataset, override
   else if (size.includes(1))
     reasons.push(`The scans are one voxel thick along ${"DHW"[size.indexOf(1)]}: no pooling and kernel 1 along it.`);
   const { patch, topology } = choosePatch(size, spacing, dimensions, overrides, reasons);
-  const batch = overrides.batch ?? (dimensions === 3 ? 2 : pictureBatch(patch));
+  const usual = defaultBatch(patch, dimensions, fingerprint.cases.length * voxelCount(size));
+  const batch = overrides.batch ?? overrides.limit?.batch ?? usual.batch;
   reasons.push(
     overrides.batch
       ? `Batch is ${batch}, as asked.`
-      : dimensions === 3
-        ? "Batch is 2: small batches take more steps in the same time."
-        : `Batch is ${batch}, which makes a step about as much work as a 3D one.`,
+      : batch === usual.batch
+        ? `Batch is ${batch}${usual.why}.`
+        : `Batch is ${batch} instead of ${usual.batch}, ${overrides.limit?.why}.`,
   );
+  const normalisations =
+    overrides.normalise === undefined ? undefined : parseNormalisations(overrides.normalise, fingerprint);
+  if (normalisations) reasons.push(`Normalisation is ${overrides.normalise}, as asked.`);
   const mirrorAxes = overrides.mirrorAxes ?? [];
   reasons.push(
     overrides.mirrorAxes
@@ -64,7 +82,7 @@ export function planDataset(fingerprint: Fingerprint, dataset: Dataset, override
     dimensions,
     channels: dataset.channels.map((name, c) => ({
       name,
-      normalisation: normalisationOf(name, c, fingerprint, reasons),
+      normalisation: normalisations?.[c] ?? normalisationOf(name, c, fingerprint, reasons),
     })),
     labels: dataset.labels,
     spacing,
@@ -90,95 +108,69 @@ function checkOverrides({ patch, spacing, pools, batch, mirrorAxes }: PlanOverri
   if (odd !== undefined) fail(`Expected mirror axes among 0 (D), 1 (H), 2 (W), but got ${odd}.`);
 }
 
-/** Median spacing; where one axis is far coarser and has far fewer voxels, its 10th percentile (nnU-Net's rule). */
-function targetSpacing(fingerprint: Fingerprint, reasons: string[]): Vec3 {
-  const spacing = [...fingerprint.medianSpacing] as Vec3;
-  const coarse = spacing.indexOf(Math.max(...spacing));
-  const others = [0, 1, 2].filter((axis) => axis !== coarse);
-  const finest = Math.max(...others.map((axis) => spacing[axis]));
-  const shape = fingerprint.medianShape;
-  const few = others.every((axis) => shape[coarse] * 3 < shape[axis]);
-  if (shape[coarse] > 1 && spacing[coarse] > 3 * finest && few) {
-    const tenth = percentiles(
-      fingerprint.cases.map((entry) => entry.spacing[coarse]),
-      [10],
-    )[0];
-    spacing[coarse] = Math.max(tenth, finest);
-    reasons.push(
-      `Target spacing is ${mm(spacing)} (D, H, W): the median, but the 10th percentile along the coarse axis ${"DHW"[coarse]}, so that thin slices keep their detail.`,
-    );
-  } else {
-    reasons.push(`Target spacing is ${mm(spacing)} (D, H, W), the median of the set.`);
-  }
-  return spacing;
-}
-
-/** Median size in voxels once every case is at the target spacing. */
-function medianSize(fingerprint: Fingerprint, spacing: Vec3): Vec3 {
-  return [0, 1, 2].map((axis) => {
-    const sizes = fingerprint.cases.map(({ shape, spacing: own }) =>
-      shape[axis] === 1 ? 1 : Math.max(1, Math.round((shape[axis] * own[axis]) / spacing[axis])),
-    );
-    return Math.round(median(sizes));
-  }) as Vec3;
-}
-
 function choosePatch(
   size: Vec3,
   spacing: Vec3,
   dimensions: 2 | 3,
   overrides: PlanOverrides,
   reasons: string[],
-): { patch: Vec3; topology: Topology } {
+): PatchChoice {
   if (overrides.patch) {
     const patch = overrides.patch;
     const topology = planTopology(patch, spacing, overrides.pools);
     checkPatch(patch, topology.pools);
     reasons.push(`Patch is ${by(patch)} (D, H, W), as asked, with ${topology.pools.length} pools.`);
+    sayKernels(topology.kernels, patch, reasons);
     return { patch, topology };
   }
-  // Whole scans are best where they fit; else the longest axes are cut to one length.
-  const budget = patchBudget[dimensions];
-  let longest = Math.max(...size);
-  const cut = (): Vec3 => size.map((n) => Math.min(n, longest)) as Vec3;
-  while (voxelCount(cut()) > budget) longest--;
-  const goal = cut();
-  const topology = planTopology(goal, spacing, overrides.pools);
-  const factors = poolFactors(topology.pools);
-  const patch = roundUpPatch(goal, topology.pools).map((n, axis) =>
-    n > goal[axis] && goal[axis] < size[axis] ? n - factors[axis] : n,
-  ) as Vec3;
+  // Throws where a stated number of pools does not fit the median scan.
+  planTopology(size, spacing, overrides.pools);
+  const { limit } = overrides;
+  const ladder = patchLadder(size, spacing, overrides.pools);
+  // The whole scan is best where it fits: what rounding adds to it does not count.
+  const whole = voxelCount(size) <= patchBudget[dimensions];
+  const fits = limit
+    ? ({ patch }: PatchChoice) => voxelCount(patch) <= limit.voxels
+    : ({ patch }: PatchChoice) => (whole && patch === ladder[0].patch) || voxelCount(patch) <= patchBudget[dimensions];
+  const choice = ladder.find(fits) ?? ladder[ladder.length - 1];
+  const { patch, topology } = choice;
+  const pools = topology.pools.length;
   reasons.push(
-    by(goal) === by(size)
-      ? `Patch is ${by(patch)} (D, H, W): the median scan is ${by(size)}, rounded up so that ${topology.pools.length} pools divide it.`
-      : `Patch is ${by(patch)} (D, H, W): the median scan of ${by(size)} is too large for a step of ${budget} voxels, so its longest axes are cut; ${topology.pools.length} pools divide it.`,
+    choice === ladder[0]
+      ? `Patch is ${by(patch)} (D, H, W): the median scan is ${by(size)}, rounded up so that ${pools} pools divide it.`
+      : limit
+        ? `Patch is ${by(patch)} (D, H, W): cut from the median scan of ${by(size)} in its proportions, ${limit.why}; ${pools} pools divide it.`
+        : `Patch is ${by(patch)} (D, H, W): the median scan of ${by(size)} is too large for a step of ${patchBudget[dimensions]} voxels, so it is cut in its proportions; ${pools} pools divide it.`,
   );
+  const share = voxelCount(patch) / voxelCount(size);
+  if (share < smallShare) {
+    reasons.push(
+      `A patch sees ${Math.max(1, Math.round(100 * share))} % of the median scan; if a structure is larger than that, plan with coarser voxels, for instance --spacing ${coarserSpacing(spacing, size, smallShare / share).join(",")}.`,
+    );
+  }
   reasons.push(
     overrides.pools
-      ? `${topology.pools.length} pools, as asked.`
-      : `${topology.pools.length} pools: each axis is halved while at least 4 voxels remain, 4 times at most.`,
+      ? `${pools} pools, as asked.`
+      : `${pools} pools: each axis is halved while at least 4 voxels remain, ${mostPools} times at most.`,
   );
-  if (topology.kernels.some((kernel) => kernel.some((k, axis) => k === 1 && patch[axis] > 1))) {
-    reasons.push("Kernels are 1 along axes whose voxels are more than 3 times longer, until pooling evens them out.");
-  }
-  return { patch, topology };
+  sayKernels(topology.kernels, patch, reasons);
+  return choice;
 }
 
-/** A power of two from 2 to 32. */
-function pictureBatch(patch: Vec3): number {
-  return Math.min(32, Math.max(2, 2 ** Math.floor(Math.log2(batchVoxels / voxelCount(patch)))));
-}
-
-function normalisationOf(name: string, channel: number, fingerprint: Fingerprint, reasons: string[]): Normalisation {
-  if (name.trim().toLowerCase() === "ct") {
-    const { percentile005, percentile995, mean, sd } = fingerprint.foreground[channel];
+function sayKernels(kernels: readonly Vec3[], patch: Vec3, reasons: string[]): void {
+  if (kernels.some((kernel) => kernel.some((k, axis) => k === 1 && patch[axis] > 1))) {
     reasons.push(
-      `Channel "${name}" has an absolute scale: clipped to the foreground's range ${percentile005.toFixed(1)} to ${percentile995.toFixed(1)}, then the set's mean and standard deviation.`,
+      "Kernels are 1 along axes whose voxels are at least twice as long, until pooling the others evens them out; until then those axes are not pooled.",
     );
-    return { kind: "ct", low: percentile005, high: percentile995, mean, sd };
   }
-  reasons.push(
-    `Channel "${name}" has no absolute scale: each scan is clipped to its percentiles 0.5 to 99.5, then z-scored.`,
-  );
-  return { kind: "zscore", percentiles: [0.5, 99.5] };
+}
+
+/** 2 in 3D; in 2D a power of two from 2 to 32, or less where that would be more than 5 % of the set's voxels (nnU-Net's limit). */
+function defaultBatch(patch: Vec3, dimensions: 2 | 3, setVoxels: number): { batch: number; why: string } {
+  if (dimensions === 3) return { batch: 2, why: ": small batches take more steps in the same time" };
+  const work = Math.min(32, Math.max(2, 2 ** Math.floor(Math.log2(batchVoxels / voxelCount(patch)))));
+  const covered = Math.max(2, Math.floor((mostCovered * setVoxels) / voxelCount(patch)));
+  return covered < work
+    ? { batch: covered, why: `: more would be over ${mostCovered * 100} % of the set in one step` }
+    : { batch: work, why: ", which makes a step about as much work as a 3D one" };
 }
