@@ -5,7 +5,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { parseDatasetJson } from "../dataset/datasetJson.ts";
 import { listSome, scanFiles, stemOf } from "../dataset/layout.ts";
 import { readDataset } from "../dataset/read.ts";
-import type { LabelInfo } from "../dataset/types.ts";
+import type { Dataset, LabelInfo } from "../dataset/types.ts";
 import { type CaseMetrics, evaluateCase, labelValues } from "../evaluate/case.ts";
 import { formatSummary, summarise } from "../evaluate/summary.ts";
 import { fail, UserError } from "../util/errors.ts";
@@ -48,15 +48,16 @@ export const evaluateCommand = new Command("evaluate")
   .option("--per-case", "show a row for every case")
   .action(async (predictions: string, truth: string, options: EvaluateCommandOptions) => {
     const predicted = await mapsOf(predictions);
-    const { maps, labels: ownLabels } = await truthOf(truth);
+    const { maps, targets: own } = await truthOf(truth);
     const pairs = pairUp(predicted, maps, predictions, truth);
-    const labels = options.labels ? await labelsOf(options.labels) : (ownLabels ?? (await foundLabels(pairs)));
+    const found = options.labels ? await targetsOf(options.labels) : own;
+    const { labels, regions } = found ?? { labels: await foundLabels(pairs) };
     const cases: CaseMetrics[] = [];
     const failed: { id: string; error: string }[] = [];
     for (const pair of pairs) {
       try {
         const [p, t] = [await readVolume(pair.prediction), await readVolume(pair.truth)];
-        cases.push(evaluateCase(pair.id, p, t, labels, { tolerance: options.tolerance }, pair));
+        cases.push(evaluateCase(pair.id, p, t, labels, { tolerance: options.tolerance, regions }, pair));
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         failed.push({ id: pair.id, error: error.message });
@@ -66,7 +67,7 @@ export const evaluateCommand = new Command("evaluate")
     const withoutPrediction = [...maps.keys()].filter((id) => !predicted.has(id));
     const summary = summarise(cases);
     const json = JSON.stringify(
-      { tolerance: options.tolerance, labels, ...summary, failed, withoutTruth, withoutPrediction },
+      { tolerance: options.tolerance, labels, regions, ...summary, failed, withoutTruth, withoutPrediction },
       null,
       2,
     );
@@ -93,19 +94,21 @@ async function mapsOf(path: string): Promise<Map<string, string>> {
   return (await isFolder(path)) ? scanFiles(path) : new Map([[stemOf(path), resolve(path)]]);
 }
 
-/** The true label maps by case id, and the names of labels where a dataset.json stands in or above the folder. */
-async function truthOf(path: string): Promise<{ maps: Map<string, string>; labels?: LabelInfo[] }> {
+type Targets = Pick<Dataset, "labels" | "regions">;
+
+/** The true label maps by case id, and the labels and regions where a dataset.json stands in or above the folder. */
+async function truthOf(path: string): Promise<{ maps: Map<string, string>; targets?: Targets }> {
   const folder = await isFolder(path);
   if (folder && existsSync(join(path, "dataset.json"))) {
     // Only its label maps are needed: a set without its images can be evaluated on.
-    const { training, test, labels } = await readDataset(path, { allowIncomplete: true });
+    const { training, test, labels, regions } = await readDataset(path, { allowIncomplete: true });
     const labelled = [...training, ...test].flatMap(({ id, label }) =>
       label && existsSync(label) ? [[id, label] as const] : [],
     );
-    return { maps: new Map(labelled), labels };
+    return { maps: new Map(labelled), targets: { labels, regions } };
   }
   const above = join(dirname(resolve(path)), folder ? "" : "..", "dataset.json");
-  return { maps: await mapsOf(path), ...(existsSync(above) ? { labels: await labelsOf(above) } : {}) };
+  return { maps: await mapsOf(path), ...(existsSync(above) ? { targets: await targetsOf(above) } : {}) };
 }
 
 /** Matches by case id; two single files are a pair whatever their names. */
@@ -128,11 +131,11 @@ function pairUp(predicted: Map<string, string>, maps: Map<string, string>, predi
   return pairs;
 }
 
-async function labelsOf(path: string): Promise<LabelInfo[]> {
+async function targetsOf(path: string): Promise<Targets> {
   const text = await readFile(path, "utf8").catch((error) => {
     throw explainFileError(error, path) ?? error;
   });
-  return parseDatasetJson(text, path).labels;
+  return parseDatasetJson(text, path);
 }
 
 /** Every value in any readable truth or prediction, for folders without a label list. */

@@ -1,11 +1,12 @@
 import { Command } from "commander";
+import { targetNames } from "../dataset/regions.ts";
+import type { Plan } from "../dataset/types.ts";
 import { type FoldsResult, trainFolds } from "../folds/folds.ts";
 import { holdsFolds } from "../folds/record.ts";
 import { foldsTable } from "../folds/summary.ts";
 import { parseBudget } from "../train/budget.ts";
 import { createProgress, diceText, durationText } from "../train/progress.ts";
 import { runPaths } from "../train/run-folder.ts";
-import { classNames } from "../train/session.ts";
 import { defaultNet } from "../train/setup.ts";
 import { type TrainResult, trainNet } from "../train/train.ts";
 import { fail } from "../util/errors.ts";
@@ -120,11 +121,11 @@ async function report({ run, folder, seconds }: TrainResult, options: TrainComma
         `the machine was slower than measured at the start. Do the rest with: lunet train --resume --out ${options.out}\n`,
     );
   }
-  const plan = (await readJson(runPaths(folder).plan)) as { labels: { value: number; name: string }[] };
+  const plan = (await readJson(runPaths(folder).plan)) as Plan;
   const { best } = run.result;
   const dice =
     best.dice && best.meanDice !== null
-      ? `validation Dice ${diceText([best.meanDice])} (${classNames(plan)
+      ? `validation Dice ${diceText([best.meanDice])} (${targetNames(plan)
           .map((name, i) => `${name} ${diceText([best.dice![i]])}`)
           .join(", ")}) at step ${best.step}`
       : `trained on all cases, ${best.step} steps`;

@@ -42,6 +42,17 @@ describe("makeBatch", () => {
     expect(at(5, 11).input).not.toEqual(first.input);
   });
 
+  test("with regions the target is the mask of each label's regions", () => {
+    const regions = [
+      { name: "all", values: [1, 9], paint: 1 },
+      { name: "inner", values: [9], paint: 9 },
+    ];
+    const labels = [0, 1, 9].map((value) => ({ value, name: "" }));
+    const one = preparedOf([1, 2, 2], [0, 1, 2, 3], [0, 1, 2, 1]);
+    const flat = planOf({ patch: [1, 2, 2], labels, regions });
+    expect([...makeBatch([one], flat, { seed: 0, step: 0, batch: 1 }).target]).toEqual([0, 0b01, 0b11, 0b01]);
+  });
+
   test("no cases is a clear error", () => {
     expect(() => makeBatch([], plan, { seed: 0, step: 0 })).toThrow(/at least one training case/);
   });

@@ -3,6 +3,7 @@ import { fail } from "../util/errors.ts";
 import { random } from "../util/random.ts";
 import { type Vec3, voxelCount } from "../volume/volume.ts";
 import { type AugmentLevel, augmentPatch } from "./augment.ts";
+import { lookUp, masksOfClasses } from "./regions.ts";
 import { patchStart } from "./sample.ts";
 import type { Plan, PreparedCase } from "./types.ts";
 
@@ -23,7 +24,7 @@ const patchStream = 2;
 
 /**
  * The batch of one training step, fully determined by (cases, plan, options): input [N, C, ...patch], target class indices
- * [N, ...patch]. Cases come in a new random order each epoch, every case once; exactly every third patch is centred on
+ * (with regions: bit masks of them) [N, ...patch]. Cases come in a new random order each epoch, every case once; exactly every third patch is centred on
  * foreground (nnU-Net's oversampling of 1/3). No state is kept between steps, so training resumes anywhere.
  */
 export function makeBatch(cases: readonly PreparedCase[], plan: Plan, options: BatchOptions): Batch {
@@ -44,6 +45,8 @@ export function makeBatch(cases: readonly PreparedCase[], plan: Plan, options: B
       shape: patch,
     });
   }
+  // Augmentation votes among labels; only its result becomes regions.
+  if (plan.regions) lookUp(target, masksOfClasses(plan.labels, plan.regions));
   return { input, target };
 }
 

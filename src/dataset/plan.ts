@@ -76,6 +76,11 @@ export function planDataset(fingerprint: Fingerprint, dataset: Dataset, override
       ? `Mirroring is ${mirrorAxes.length ? `on along ${mirrorAxes.map((a) => "DHW"[a]).join(", ")}` : "off"}, as asked.`
       : "Mirroring is off by default because sides often carry meaning; turn it on with --mirror.",
   );
+  if (dataset.regions) {
+    reasons.push(
+      `The targets are ${dataset.regions.length} regions that may overlap, so the net has a sigmoid output for each instead of a softmax over labels.`,
+    );
+  }
   return {
     version: 1,
     dataset: dataset.name,
@@ -85,6 +90,7 @@ export function planDataset(fingerprint: Fingerprint, dataset: Dataset, override
       normalisation: normalisations?.[c] ?? normalisationOf(name, c, fingerprint, reasons),
     })),
     labels: dataset.labels,
+    ...(dataset.regions ? { regions: dataset.regions } : {}),
     spacing,
     patch,
     batch,

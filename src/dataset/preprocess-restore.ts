@@ -3,6 +3,7 @@ import { type Volume, voxelCount } from "../volume/volume.ts";
 import type { Crop } from "./crop.ts";
 import { createPlaneResampler } from "./preprocess-resample.ts";
 import { canonicalView, writePlane } from "./preprocess-view.ts";
+import { foundRegions, lookUp, netOutput, paintOfMasks } from "./regions.ts";
 import type { Plan, PreparedCase } from "./types.ts";
 
 export interface GridRestorer {
@@ -13,18 +14,21 @@ export interface GridRestorer {
 }
 
 /**
- * Brings class scores back to the file's own grid as they come, plane by plane of the prepared grid. Scores (logits or
- * probabilities) are resampled linearly, the largest wins (ties: the first), background outside the crop. The label map
- * holds label values (not class indices) and has the file's shape and affine. Memory: a byte a voxel of the file and a few
- * planes of scores. Throws UserError for another number of classes than `plan.labels` has.
+ * Brings scores back to the file's own grid as they come, plane by plane of the prepared grid. Scores are resampled linearly. Those
+ * of classes (logits or probabilities): the largest wins (ties: the first). Those of regions (probabilities): every region above
+ * 0.5 is painted, later over earlier. Background lies outside the crop. The label map holds label values (not class indices)
+ * and has the file's shape and affine. Memory: a byte a voxel of the file and a few planes of scores. Throws UserError for
+ * another number of scores than the plan has classes or regions.
  */
 export function createGridRestorer(
   prepared: Pick<PreparedCase, "id" | "shape" | "source">,
-  plan: Pick<Plan, "labels">,
+  plan: Pick<Plan, "labels" | "regions">,
 ): GridRestorer {
   const { id, shape, source } = prepared;
-  const K = plan.labels.length;
-  const values = Uint8Array.from(plan.labels, ({ value }) => value);
+  const { labels, regions } = plan;
+  const K = netOutput(plan).outputChannels;
+  const values = Uint8Array.from(labels, ({ value }) => value);
+  const paint = regions && paintOfMasks(regions);
   const data = new Uint8Array(voxelCount(source.shape)).fill(values[0]);
   const affine = Float64Array.from(source.affine);
   const view = canonicalView(source.shape, affine);
@@ -39,7 +43,7 @@ export function createGridRestorer(
       const size = shape[1] * shape[2];
       if (scores.length !== K * size) {
         fail(
-          `Expected scores of ${K} classes on ${shape[1]} x ${shape[2]} voxels for case ${id}, but got ${scores.length / size} classes; use the plan the net was trained with.`,
+          `Expected scores of ${K} ${regions ? "regions" : "classes"} on ${shape[1]} x ${shape[2]} voxels for case ${id}, but got ${scores.length / size}; use the plan the net was trained with.`,
         );
       }
       const entered = resampler.enter(scores);
@@ -48,7 +52,8 @@ export function createGridRestorer(
         const [low, high] = resampler.sources(restored);
         if (high > latest) break;
         const plane = resampler.leave(restored, low === latest ? entered : before!, entered);
-        pickLargest(plane, values, winners);
+        if (paint) lookUp(foundRegions(plane, K, 0.5, winners), paint);
+        else pickLargest(plane, values, winners);
         writePlane(data, view, crop, restored++, winners);
       }
       before = entered;

@@ -241,7 +241,7 @@ describe("prepareCase and restoreGrid", () => {
     const early = createGridRestorer(prepareCase([image], undefined, plan, "a"), plan);
     expect(() => early.finish()).toThrow("2 planes of scores for case a, but got 0");
     expect(() => restoreGrid(new Float32Array(16), prepareCase([image], undefined, plan, "a"), plan)).toThrow(
-      /3 classes.*got 2 classes/,
+      /3 classes.*got 2;/,
     );
   });
 });

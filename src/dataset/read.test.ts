@@ -28,6 +28,13 @@ const nnunet = {
   file_ending: ".nii.gz",
   numTraining: 1,
 };
+/** nnU-Net's example of regions, changed. */
+const brats = (change: object) => ({
+  ...nnunet,
+  labels: { background: 0, w: [1, 2, 3], c: [2, 3], e: 3 },
+  regions_class_order: [1, 2, 3],
+  ...change,
+});
 const msd = { name: "Demo", modality: { 0: "MRI" }, labels: { 0: "background", 2: "organ" } };
 
 describe("readDataset", () => {
@@ -166,6 +173,30 @@ describe("readDataset", () => {
     await expect(readDataset(gap)).rejects.toThrow(/1 are missing \(.*a_0001.nii.gz\)/);
   });
 
+  test("regions keep the order of the file; labels are all of their values", async () => {
+    const files = { "imagesTr/a_0000.nii.gz": null, "imagesTr/a_0001.nii.gz": null, "labelsTr/a.nii.gz": null };
+    const { labels, regions } = await readDataset(await folder("regions", { "dataset.json": brats({}), ...files }));
+    expect(regions).toEqual([
+      { name: "w", values: [1, 2, 3], paint: 1 },
+      { name: "c", values: [2, 3], paint: 2 },
+      { name: "e", values: [3], paint: 3 },
+    ]);
+    expect(labels.map(({ value, name }) => `${value} ${name}`)).toEqual([
+      "0 background",
+      "1 label 1",
+      "2 label 2",
+      "3 e",
+    ]);
+    // Lists of one value are labels as ever.
+    const plain = { "dataset.json": { ...nnunet, labels: { background: 0, organ: [255] } }, ...files };
+    const set = await readDataset(await folder("lists of one", plain));
+    expect(set.labels).toEqual([
+      { value: 0, name: "background" },
+      { value: 255, name: "organ" },
+    ]);
+    expect(set.regions).toBeUndefined();
+  });
+
   const bad: [string, unknown, RegExp][] = [
     ["no JSON", "{", /Expected JSON in .*dataset.json/],
     ["a wrong type", { ...msd, training: 5 }, /Expected .*Array.* at key "training", but found 5/],
@@ -173,7 +204,39 @@ describe("readDataset", () => {
     ["no labels", { modality: msd.modality }, /at key "labels", but found undefined/],
     ["no channels", { labels: msd.labels }, /key "channel_names" or "modality", but found neither/],
     ["channel gaps", { ...msd, modality: { 0: "a", 2: "b" } }, /keys "0", "1", \.\.\. .*found 0, 2/],
-    ["a region", { ...nnunet, labels: { background: 0, whole: [1, 2] } }, /label "whole" is a region \[1,2\]/],
+    [
+      "regions without an order",
+      brats({ regions_class_order: undefined }),
+      /list the value to write for each region, w, c, e,/,
+    ],
+    ["an order too short", brats({ regions_class_order: [1, 2] }), /Expected 3 values .* \(w, c, e\), but found 2/],
+    ["a foreign value", brats({ regions_class_order: [1, 1, 3] }), /"c" is \[2,3\] and would be written as 1/],
+    [
+      "the inner region first",
+      brats({ labels: { background: 0, c: [2, 3], w: [1, 2, 3], e: 3 }, regions_class_order: [2, 1, 3] }),
+      /"w" comes after "c" and would paint over all of it/,
+    ],
+    ["background in a region", brats({ labels: { background: 0, w: [0, 1], c: 2, e: 3 } }), /"w" is \[0,1\]/],
+    ["an empty region", brats({ labels: { background: 0, w: [1, 2], c: [], e: 3 } }), /"c" is \[\]/],
+    ["regions without background", brats({ labels: { w: [1, 2, 3], c: [2, 3], e: 3 } }), /background label 0/],
+    ["a region beyond a byte", brats({ labels: { background: 0, w: [1, 256], c: 2, e: 3 } }), /0 to 255 .* has 256/],
+    [
+      "nine regions",
+      brats({
+        labels: Object.fromEntries([
+          ["background", 0],
+          ["w", [1, 2]],
+          ...[1, 2, 3, 4, 5, 6, 7, 8].map((i) => [`r${i}`, i]),
+        ]),
+      }),
+      /at most 8 regions .* found 9/,
+    ],
+    [
+      "an ignored label among regions",
+      brats({ labels: { background: 0, w: [1, 2], ignore: 3 } }),
+      /but 3 is nnU-Net's "ignore"/,
+    ],
+    ["MSD's labels among regions", brats({ labels: { 0: "background", w: [1, 2] } }), /write "background": 0/],
     ["a label beyond a byte", { ...msd, labels: { 0: "b", 300: "x" } }, /0 to 255 .* "x" has 300/],
     ["no background", { ...msd, labels: { 1: "x", 2: "y" } }, /background label 0/],
     ["an ignored label", { ...nnunet, labels: { background: 0, a: 1, ignore: 2 } }, /but 2 is nnU-Net's "ignore"/],

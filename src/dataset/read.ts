@@ -60,6 +60,7 @@ export async function readDataset(path: string | undefined, options: ReadOptions
     root,
     channels: json.channels,
     labels: json.labels,
+    ...(json.regions ? { regions: json.regions } : {}),
     training,
     test,
     ...(splits ? { splits } : {}),

@@ -14,6 +14,18 @@ export interface LabelInfo {
   name: string;
 }
 
+/**
+ * A union of labels that the net learns as an output of its own, so that targets may overlap or nest (nnU-Net's region-based
+ * training). Label maps stay whole numbers: predictions paint the regions in the order of their list, later over earlier.
+ */
+export interface Region {
+  name: string;
+  /** Label values that belong to it, ascending, without 0. */
+  values: number[];
+  /** The value, one of `values`, that a prediction writes where the region is found (nnU-Net's regions_class_order). */
+  paint: number;
+}
+
 /** A data set folder as read from disk (MSD, nnU-Net raw, or plain image and label folders). */
 export interface Dataset {
   name: string;
@@ -22,6 +34,8 @@ export interface Dataset {
   channels: string[];
   /** Ascending values, background first. */
   labels: LabelInfo[];
+  /** Where targets overlap: what the net learns instead of the labels; 1 to 8. */
+  regions?: Region[];
   training: DatasetCase[];
   test: DatasetCase[];
   /** Folds given by the set itself (splits.json): ids of training and validation cases. */
@@ -49,6 +63,8 @@ export interface Plan {
   dimensions: 2 | 3;
   channels: { name: string; normalisation: Normalisation }[];
   labels: LabelInfo[];
+  /** Outputs of the net where targets overlap (sigmoid); absent: one class per label (softmax). */
+  regions?: Region[];
   /** mm along D, H, W in canonical RAS+ orientation. */
   spacing: Vec3;
   /** Voxels of a training patch and of the prediction window. */

@@ -1,13 +1,16 @@
-import type { LabelInfo } from "../dataset/types.ts";
+import { lookUp, masksOfClasses } from "../dataset/regions.ts";
+import type { LabelInfo, Region } from "../dataset/types.ts";
 import { fail } from "../util/errors.ts";
 import { cornerShift, shiftLimit } from "../volume/grid.ts";
 import type { Volume } from "../volume/volume.ts";
-import { countClasses, type Overlap, overlapOf } from "./overlap.ts";
+import { countClasses, countRegions, type Overlap, overlapOf } from "./overlap.ts";
 import { classBoxes, type SurfaceDistances, surfaceDistances, surfaceOf } from "./surface.ts";
 
-/** All metrics of one class in one case; the background has none. */
+/** All metrics of one class or region in one case; the background has none. */
 export interface ClassMetrics extends Overlap, SurfaceDistances {
   value: number;
+  /** Of a region: every label value that belongs to it; `value` is then the one that predictions paint. */
+  values?: number[];
   name: string;
 }
 
@@ -19,6 +22,8 @@ export interface CaseMetrics {
 export interface EvaluateOptions {
   /** Tolerance of the normalised surface Dice in mm. */
   tolerance?: number;
+  /** Regions to compare instead of the single labels, whose values `labels` lists. */
+  regions?: readonly Region[];
 }
 
 /** Names the two maps in error sentences, e.g. their file paths. */
@@ -28,7 +33,7 @@ export interface PairNames {
 }
 
 /**
- * Compares a predicted label map with the true one, class by class. Both hold values of `labels` (background, value 0,
+ * Compares a predicted label map with the true one, class by class or region by region. Both hold values of `labels` (background, value 0,
  * included or not) on the same grid. Throws a UserError that names the pair where shapes, affines or values do not fit.
  */
 export function evaluateCase(
@@ -45,9 +50,12 @@ export function evaluateCase(
     fail(`At most 255 classes can be evaluated, but the label list has ${foreground.length}.`);
   const predicted = classIndices(prediction, foreground, names.prediction);
   const actual = classIndices(truth, foreground, names.truth);
+  const voxelMm3 = Math.abs(determinant(truth.affine));
+  const { regions, tolerance = 1 } = options;
+  if (regions)
+    return { id, classes: regionMetrics(predicted, actual, truth, foreground, regions, voxelMm3, tolerance) };
   const classes = foreground.length + 1;
   const counts = countClasses(predicted, actual, classes);
-  const voxelMm3 = Math.abs(determinant(truth.affine));
   const predictedBoxes = classBoxes(predicted, truth.shape, classes);
   const actualBoxes = classBoxes(actual, truth.shape, classes);
   return {
@@ -60,10 +68,32 @@ export function evaluateCase(
         value,
         name,
         ...overlapOf(counts[c], voxelMm3),
-        ...surfaceDistances(surface(predicted, predictedBoxes), surface(actual, actualBoxes), options.tolerance ?? 1),
+        ...surfaceDistances(surface(predicted, predictedBoxes), surface(actual, actualBoxes), tolerance),
       };
     }),
   };
+}
+
+/** Metrics of each region, from maps of 1-based places in `foreground`. */
+function regionMetrics(
+  predicted: Uint8Array,
+  actual: Uint8Array,
+  { shape, affine }: Volume,
+  foreground: readonly LabelInfo[],
+  regions: readonly Region[],
+  voxelMm3: number,
+  tolerance: number,
+): ClassMetrics[] {
+  const table = masksOfClasses([{ value: 0, name: "" }, ...foreground], regions);
+  const maps = [lookUp(predicted, table), lookUp(actual, table)];
+  const counts = countRegions(maps[0], maps[1], regions.length);
+  return regions.map(({ name, values, paint }, r) => {
+    const [p, t] = maps.map((map) => {
+      const inside = map.map((mask) => (mask >> r) & 1);
+      return surfaceOf(inside, shape, 1, affine, classBoxes(inside, shape, 2)[1]);
+    });
+    return { value: paint, values, name, ...overlapOf(counts[r], voxelMm3), ...surfaceDistances(p, t, tolerance) };
+  });
 }
 
 /** Two maps can be compared when their shapes are equal and no corner differs by more than 5 % of a voxel, as in verify. */

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { countClasses, diceOf, overlapOf } from "./overlap.ts";
+import { countClasses, countRegions, diceOf, overlapOf } from "./overlap.ts";
 
 const maps = fc
   .integer({ min: 1, max: 60 })
@@ -57,4 +57,19 @@ test("Dice is symmetric, 1 on itself, and 2 IoU / (1 + IoU)", () => {
 
 test("maps of different length are refused", () => {
   expect(() => countClasses(new Uint8Array(3), new Uint8Array(4), 2)).toThrow("3 and 4");
+});
+
+test("regions count as if each were compared alone", () => {
+  const bytes = fc
+    .integer({ min: 1, max: 40 })
+    .chain((n) => fc.tuple(...[0, 1].map(() => fc.uint8Array({ minLength: n, maxLength: n, max: 7 }))));
+  fc.assert(
+    fc.property(bytes, ([p, t]) => {
+      const alone = [0, 1, 2].map((r) => {
+        const [a, b] = [p, t].map((masks) => masks.map((mask) => (mask >> r) & 1));
+        return countClasses(a, b, 2)[1];
+      });
+      expect(countRegions(p, t, 3)).toEqual(alone);
+    }),
+  );
 });

@@ -50,6 +50,25 @@ export function countClasses(prediction: Uint8Array, truth: Uint8Array, classes:
   return Array.from({ length: classes }, (_, c) => ({ predicted: predicted[c], truth: actual[c], both: both[c] }));
 }
 
+/** The same for `regions` that may overlap: two maps of bit masks, bit r set where a voxel belongs to region r (up to 8). */
+export function countRegions(prediction: Uint8Array, truth: Uint8Array, regions: number): ClassCounts[] {
+  const masks = 1 << regions;
+  // How often each pair of masks occurs says all.
+  const pairs = new Float64Array(masks * masks);
+  for (let i = 0; i < truth.length; i++) pairs[prediction[i] * masks + truth[i]]++;
+  const counts = Array.from({ length: regions }, (): ClassCounts => ({ predicted: 0, truth: 0, both: 0 }));
+  for (const [pair, n] of pairs.entries()) {
+    if (n === 0) continue;
+    const [p, t] = [Math.floor(pair / masks), pair % masks];
+    for (const [r, count] of counts.entries()) {
+      if ((p >> r) & 1) count.predicted += n;
+      if ((t >> r) & 1) count.truth += n;
+      if ((p >> r) & (t >> r) & 1) count.both += n;
+    }
+  }
+  return counts;
+}
+
 /** Overlap metrics from counts; `voxelMm3` is the volume of a voxel in cubic millimetres. */
 export function overlapOf(counts: ClassCounts, voxelMm3: number): Overlap {
   const { predicted, truth, both } = counts;

@@ -20,16 +20,17 @@ export type MetricSummary = Record<MetricName, Interval | null>;
 
 export interface Summary {
   cases: CaseMetrics[];
-  /** One entry per class, over cases. */
-  classes: ({ value: number; name: string } & MetricSummary)[];
+  /** One entry per class or region (with its label values), over cases. */
+  classes: ({ value: number; values?: number[]; name: string } & MetricSummary)[];
   /** Over cases, each case counting with the mean over its classes (of those where the metric is defined). */
   mean: MetricSummary;
 }
 
 /** Averages metrics over cases; every case must list the same classes in the same order, as {@link evaluateCase} gives them. */
 export function summarise(cases: readonly CaseMetrics[], options: BootstrapOptions = {}): Summary {
-  const classes = (cases[0]?.classes ?? []).map(({ value, name }, index) => ({
+  const classes = (cases[0]?.classes ?? []).map(({ value, values, name }, index) => ({
     value,
+    ...(values ? { values } : {}),
     name,
     ...summariseMetrics((metric) => defined(cases.map((one) => one.classes[index][metric])), options),
   }));
@@ -72,7 +73,7 @@ export function formatSummary(summary: Summary, options: { cases?: boolean } = {
     String(metrics.dice?.n ?? 0),
   ];
   const rows = [head, ...(options.cases ? [...caseRows, []] : [])];
-  for (const one of summary.classes) rows.push(summaryRow(`${one.value} ${one.name}`, one));
+  for (const one of summary.classes) rows.push(summaryRow(`${(one.values ?? [one.value]).join("+")} ${one.name}`, one));
   rows.push(summaryRow("mean", summary.mean));
   return alignColumns(rows);
 }

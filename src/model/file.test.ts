@@ -21,6 +21,25 @@ test("a class without a validation score survives", () => {
   expect(readModel(modelToBytes({ ...model, provenance }), "m").provenance).toEqual(provenance);
 });
 
+test("regions survive, and their number is that of the sigmoid outputs", () => {
+  const two = sampleModel(flat(2, { levels: 2, convs: 1, inputChannels: 1, outputChannels: 2, output: "sigmoid" }));
+  const regions = [
+    { name: "whole", values: [1, 2], paint: 1 },
+    { name: "core", values: [2], paint: 2 },
+  ];
+  const plan = { ...two.plan, regions };
+  expect(readModel(modelToBytes({ ...two, plan }), "m").plan).toEqual(plan);
+  const one = { ...two, plan: { ...plan, regions: regions.slice(1) } };
+  expect(() => readModel(modelToBytes(one), "m")).toThrow(
+    "a sigmoid output for each of the 1 regions in the plan of m, but it has 2 sigmoid outputs",
+  );
+  expect(() => readModel(modelToBytes({ ...model, plan: { ...model.plan, regions } }), "m")).toThrow(
+    "3 softmax outputs",
+  );
+  const none = { ...two, plan: { ...plan, regions: [{ name: "whole", values: [], paint: 1 }] } };
+  expect(() => readModel(modelToBytes(none), "m")).toThrow("a list of 1 to 8 regions");
+});
+
 test("a calibration survives; a file without one has none", () => {
   const calibration = {
     temperature: 1.4,

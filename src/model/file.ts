@@ -102,6 +102,12 @@ function checkPlan(net: NetSpec, plan: Plan, name: string): void {
         `but the plan names ${plan.channels.length}.`,
     );
   }
+  if (plan.regions && (net.output !== "sigmoid" || plan.regions.length !== net.outputChannels)) {
+    fail(
+      `Expected a net with a sigmoid output for each of the ${plan.regions.length} regions in the plan of ${name}, but it has ` +
+        `${net.outputChannels} ${net.output} outputs.`,
+    );
+  }
   if (net.output === "softmax" && plan.labels.length !== net.outputChannels) {
     fail(
       `Expected as many labels in the plan of ${name} as its net has outputs, ${net.outputChannels}, ` +

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { mostRegions } from "../dataset/regions.ts";
 import type { Plan } from "../dataset/types.ts";
 import type { Calibration } from "../evaluate/calibration.ts";
 import { issueSentence } from "../net/json.ts";
@@ -22,6 +23,15 @@ const normalisation = v.variant(
   'an object with kind "zscore", "ct" or "scale"',
 );
 
+const regions = v.message(
+  v.pipe(
+    v.array(v.object({ name: text, values: v.pipe(v.array(natural), v.minLength(1)), paint: natural })),
+    v.minLength(1),
+    v.maxLength(mostRegions),
+  ),
+  `a list of 1 to ${mostRegions} regions, each with a name, values and a value to paint`,
+);
+
 const planSchema = v.object(
   {
     version: v.literal(1, "1 (update lunet to read newer plans)"),
@@ -29,6 +39,7 @@ const planSchema = v.object(
     dimensions: v.picklist([2, 3], "2 or 3"),
     channels: v.message(v.pipe(v.array(v.object({ name: text, normalisation })), v.minLength(1)), "a list of channels"),
     labels: v.message(v.pipe(v.array(v.object({ value: count, name: text })), v.minLength(1)), "a list of labels"),
+    regions: v.optional(regions),
     spacing: vec3(positive),
     patch: vec3(natural),
     batch: natural,

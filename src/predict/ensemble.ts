@@ -21,8 +21,8 @@ interface EnsembleOptions extends Pick<SlidingOptions, "step" | "shifts" | "batc
 }
 
 /**
- * Mean class probabilities of the members, plane by plane along D: new arrays [K, H, W]. The members go forward together, each only
- * as far as the next plane asks, so that none holds more than the planes under its own windows.
+ * Mean probabilities of the members, of classes or regions, plane by plane along D: new arrays [K, H, W]. The members go forward
+ * together, each only as far as the next plane asks, so that none holds more than the planes under its own windows.
  */
 export async function* meanProbabilities(
   members: readonly Member[],
@@ -63,9 +63,9 @@ export async function* meanProbabilities(
     let mean: Float32Array | undefined;
     for (const [m, stream] of streams.entries()) {
       const { value: logits } = await stream.next();
-      const { net, calibration } = members[m].model;
+      const { net, plan, calibration } = members[m].model;
       if (calibration) divide(logits!, calibration.temperature);
-      const probabilities = classProbabilities(logits!, net);
+      const probabilities = classProbabilities(logits!, net, plan.regions);
       if (!mean) mean = probabilities;
       else for (let i = 0; i < mean.length; i++) mean[i] += probabilities[i];
     }

@@ -221,6 +221,35 @@ test("sigmoid regions: above 0.5 wins, the likelier of two regions wins", async 
   expect([...(await segment(model, [image], { backend })).labels.data]).toEqual(expected);
 });
 
+test("regions of a plan overlap: each is found by itself, and painted in order", async () => {
+  const regions = [
+    { name: "whole", values: [3, 200], paint: 3 },
+    { name: "core", values: [200], paint: 200 },
+  ];
+  const labels = [0, 3, 200].map((value) => ({ value, name: "" }));
+  const overlapping = (seed: number) => modelOf(seed, { labels, regions }, { outputChannels: 2, output: "sigmoid" });
+  const model = overlapping(1);
+  // Both regions somewhere, but not everywhere.
+  model.tensors.get("head.bias")!.set([-0.4, -1.6]);
+  const image = scan([4, 4, 4]);
+  const prepared = prepareCase([image], undefined, model.plan, "plain");
+  const program = await backend.inference(buildGraph(model.net, { batch: 1, shape: prepared.shape }));
+  program.setParameters(model.tensors);
+  const logits = program.logits(prepared.image);
+  const { data } = (await segment(model, [image], { backend })).labels;
+  expect([...data]).toEqual(Array.from(data, (_, i) => (logits[64 + i] > 0 ? 200 : logits[i] > 0 ? 3 : 0)));
+  expect(new Set(data)).toEqual(new Set([0, 3, 200]));
+  const predictor = createPredictor(model, { backend });
+  const scores = await predictor.probabilities(prepared);
+  expect(scores).toHaveLength(128);
+  // Far from 0 both forms of the sigmoid are as exact as float32.
+  for (const [i, p] of scores.entries()) expect(p).toBeCloseTo(1 / (1 + Math.exp(-logits[i])), 6);
+  predictor.close();
+  const other = overlapping(2);
+  other.plan = { ...other.plan, regions: [regions[0], { ...regions[1], values: [3], paint: 3 }] };
+  expect(() => createPredictor([model, other], { backend })).toThrow("must share their regions");
+});
+
 test("the whole padded volume is one window; a forced patch slides", async () => {
   const model = modelOf(1);
   const counts: number[] = [];

@@ -1,5 +1,6 @@
 import { openCase, putPlane } from "../dataset/preprocess.ts";
 import { createGridRestorer } from "../dataset/preprocess-restore.ts";
+import { netOutput } from "../dataset/regions.ts";
 import type { PreparedCase } from "../dataset/types.ts";
 import type { Backend } from "../engine/types.ts";
 import type { Model } from "../model/types.ts";
@@ -53,7 +54,7 @@ export interface Predictor {
   readonly models: readonly Model[];
   /** Segments one case; `images` holds a volume per channel, all on one grid. Calls wait for each other. */
   segment(images: readonly Volume[], options?: SegmentOptions): Promise<Segmentation>;
-  /** Mean class probabilities [K, D, H, W] of a prepared case, as for validation during training. */
+  /** Mean probabilities [K, D, H, W], of classes or regions, of a prepared case, as for validation during training. */
   probabilities(prepared: PreparedCase, options?: SegmentOptions): Promise<Float32Array>;
   /** Closes the compiled programs; the backend stays open, it belongs to the caller. */
   close(): void;
@@ -99,7 +100,7 @@ export function createPredictor(models: Model | readonly Model[], options: Predi
     probabilities: ({ image, shape }, segment = {}) =>
       inTurn(async () => {
         const members = chosenModels(segment).map((model) => memberOf(model, shape, planesOf(image, shape), segment));
-        const out = new Float32Array(all[0].plan.labels.length * voxelCount(shape));
+        const out = new Float32Array(netOutput(all[0].plan).outputChannels * voxelCount(shape));
         let d = 0;
         for await (const plane of meanProbabilities(members, shape, programs, segment))
           putPlane(out, shape, d++, plane);
@@ -170,10 +171,10 @@ function createClock() {
 
 function checkModel({ net, plan }: Model, first: Model, index: number): void {
   const name = index === 0 ? "The model" : `Model ${index + 1}`;
-  if (classesOf(net) !== plan.labels.length) {
-    fail(
-      `${name} has ${classesOf(net)} classes in its net but ${plan.labels.length} labels in its plan; train it again.`,
-    );
+  const [scores, targets] = [classesOf(net, plan.regions), netOutput(plan).outputChannels];
+  if (scores !== targets) {
+    const [outputs, names] = plan.regions ? ["outputs", "regions"] : ["classes", "labels"];
+    fail(`${name} has ${scores} ${outputs} in its net but ${targets} ${names} in its plan; train it again.`);
   }
   const wide = plan.labels.find(({ value }) => value > 255);
   if (wide)
@@ -184,6 +185,7 @@ function checkModel({ net, plan }: Model, first: Model, index: number): void {
       fail(`Models of an ensemble must share their ${what}, but model 1 has ${there} and model ${index + 1} ${here}.`);
   };
   differs("label values", ({ labels }) => labels.map(({ value }) => value));
+  differs("regions", ({ regions }) => regions?.map(({ values, paint }) => ({ values, paint })) ?? []);
   differs("channels", ({ channels }) => channels.map((channel) => channel.name));
   differs("spacing", ({ spacing }) => spacing);
 }

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { targetNames } from "../dataset/regions.ts";
 import type { Plan, PreparedCase } from "../dataset/types.ts";
 import type { Backend, TensorMap, Trainer } from "../engine/types.ts";
 import { modelToBytes } from "../model/file.ts";
@@ -8,7 +9,7 @@ import { prunableLayers, removeChannels } from "../net/remove.ts";
 import { type BatchSource, emptySums } from "../train/loop.ts";
 import { lossOf } from "../train/presets.ts";
 import { diceText, type Progress } from "../train/progress.ts";
-import { classNames, modelOf } from "../train/session.ts";
+import { modelOf } from "../train/session.ts";
 import { createValidator, type Validator } from "../train/validate.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import { appendLine, rewindLines } from "../util/json-lines.ts";
@@ -208,7 +209,7 @@ async function addToCurve(
   await appendLine(paths.curve, record);
   curve.push(record);
   if (chooseSize(curve, run.pruning.within) === record) await writeFileAtomic(paths.best, model);
-  await writeFileAtomic(paths.chart, curveChart(curve, classNames(plan), `${run.netName} pruned on ${run.data.name}`));
+  await writeFileAtomic(paths.chart, curveChart(curve, targetNames(plan), `${run.netName} pruned on ${run.data.name}`));
 }
 
 /** The state after the next removal; null when the signal came first. */

@@ -1,3 +1,4 @@
+import { netOutput } from "../dataset/regions.ts";
 import type { Plan } from "../dataset/types.ts";
 import { countParameters } from "../net/count.ts";
 import { parseNet } from "../net/make.ts";
@@ -191,7 +192,7 @@ function buildNet(name: string, draft: Draft, study: StudySpec, planOf: (levels?
     levels: plan.pools.length + 1,
     convs: from.convs ?? study.convs ?? 2,
     inputChannels: plan.channels.length,
-    outputChannels: plan.labels.length,
+    ...netOutput(plan),
     dimensions: plan.dimensions,
     pools: plan.pools,
     kernels: plan.kernels,

@@ -40,7 +40,7 @@ export async function scoreModel(
         byId.get(id) ?? fail(`Expected the case ${id} of the study in its data set, but it is gone; put it back.`);
       const { images, label } = await readCase(entry, dataset.channels);
       const { labels } = await predictor.segment(images, { id });
-      const { classes } = evaluateCase(id, labels, label!, dataset.labels, { tolerance });
+      const { classes } = evaluateCase(id, labels, label!, dataset.labels, { tolerance, regions: dataset.regions });
       scores[id] = {
         dice: classes.map(({ dice }) => dice),
         hd95: classes.map(({ hd95 }) => hd95),

@@ -2,6 +2,7 @@ import { type Fingerprint, fingerprintDataset } from "../dataset/fingerprint.ts"
 import { type Groups, parseGroups } from "../dataset/groups.ts";
 import { planDataset } from "../dataset/plan.ts";
 import { readDataset } from "../dataset/read.ts";
+import { targetNames } from "../dataset/regions.ts";
 import { roundUpPatch } from "../dataset/topology.ts";
 import type { Dataset, Plan } from "../dataset/types.ts";
 import type { NetSpec } from "../net/spec.ts";
@@ -120,7 +121,7 @@ export async function resolveStudy(spec: StudySpec, scale: string, progress: Pro
     seeds,
     budgets: budgetsOf(arms, configs),
     lunet: lunetVersion(),
-    classes: plan.labels.slice(1).map(({ name }) => name),
+    classes: targetNames(plan),
     tolerance: spec.tolerance ?? 1,
     patch: window,
     ...(groups ? { groups: subjectsOf(parts, groups) } : {}),

@@ -38,8 +38,9 @@ export function progressChart(records: readonly EpochRecord[], classNames: reado
       const y = value(r);
       return y === null || !Number.isFinite(y) ? [] : [[r.step, y]];
     });
+  // Classes begin with the background, regions have none.
   const foreground = (dice: number[]): number =>
-    dice.slice(1).reduce((sum, d) => sum + d, 0) / Math.max(1, dice.length - 1);
+    dice.slice(dice.length - classNames.length).reduce((sum, d) => sum + d, 0) / Math.max(1, classNames.length);
   const dice = [
     { name: "training Dice (soft)", points: points((r) => foreground(r.trainDice)) },
     ...classNames.map((name, i) => ({

@@ -1,3 +1,4 @@
+import { targetNames } from "../dataset/regions.ts";
 import type { Plan } from "../dataset/types.ts";
 import type { Graph } from "../engine/graph.ts";
 import type { TensorMap, Trainer } from "../engine/types.ts";
@@ -185,7 +186,7 @@ export async function runSession(session: Session, start: Checkpoint): Promise<R
     if (best && checked) await writeModel(paths.best, modelOf(run, session.plan, best.weights, best));
     await writeFileAtomic(
       paths.chart,
-      progressChart(records, classNames(session.plan), `${run.netName} on ${run.data.name}`),
+      progressChart(records, targetNames(session.plan), `${run.netName} on ${run.data.name}`),
     );
     if (!outOfTime && step < steps) await keepTime(epochs, record);
   }
@@ -271,11 +272,6 @@ export function modelOf(
 
 function writeModel(path: string, model: Model): Promise<void> {
   return writeFileAtomic(path, modelToBytes(model));
-}
-
-/** Names of the foreground classes. */
-export function classNames(plan: Pick<Plan, "labels">): string[] {
-  return plan.labels.slice(1).map(({ name }) => name);
 }
 
 function mean(values: readonly number[]): number {

@@ -3,9 +3,10 @@ import { fingerprintDataset } from "../dataset/fingerprint.ts";
 import { parseGroups } from "../dataset/groups.ts";
 import { planDataset } from "../dataset/plan.ts";
 import { readDataset } from "../dataset/read.ts";
+import { netOutput } from "../dataset/regions.ts";
 import { foldsOf, type SplitOptions } from "../dataset/splits.ts";
 import { poolFactors, roundUpPatch } from "../dataset/topology.ts";
-import type { Dataset, Plan } from "../dataset/types.ts";
+import type { Dataset, Plan, Region } from "../dataset/types.ts";
 import { MEMORY_LIMIT } from "../engine/wasm/arena.ts";
 import { planMemory } from "../engine/wasm/plan-memory.ts";
 import { planFromJson } from "../model/header.ts";
@@ -192,6 +193,13 @@ async function readPlanFile(path: string, dataset: Dataset): Promise<Plan> {
 /** The plan of a file, if it is one for this data set. */
 function fitting(plan: Plan, dataset: Dataset, where: string): Plan {
   const values = (labels: { value: number }[]): string => labels.map(({ value }) => value).join(", ");
+  const words = (regions: Region[] = []): string => regions.map((r) => `[${r.values}] painted ${r.paint}`).join(", ");
+  if (words(plan.regions) !== words(dataset.regions)) {
+    fail(
+      `Expected ${where} to fit the data set, whose regions are ${words(dataset.regions) || "none"}, but it has ` +
+        `${words(plan.regions) || "none"}; make a plan from this data set.`,
+    );
+  }
   if (plan.channels.length !== dataset.channels.length || values(plan.labels) !== values(dataset.labels)) {
     fail(
       `Expected ${where} to fit the data set (${dataset.channels.length} channels, labels ${values(dataset.labels)}), but it ` +
@@ -213,7 +221,7 @@ async function netOf(options: SetupOptions, plan: Plan): Promise<{ netName: stri
       levels,
       convs: options.convs ?? 2,
       inputChannels: plan.channels.length,
-      outputChannels: plan.labels.length,
+      ...netOutput(plan),
       dimensions: plan.dimensions,
       pools: plan.pools,
       kernels: plan.kernels,
@@ -227,10 +235,15 @@ async function netOf(options: SetupOptions, plan: Plan): Promise<{ netName: stri
       );
     }
   }
-  if (net.inputChannels !== plan.channels.length || net.outputChannels !== plan.labels.length) {
+  const { output, outputChannels } = netOutput(plan);
+  if (
+    net.inputChannels !== plan.channels.length ||
+    net.outputChannels !== outputChannels ||
+    (plan.regions && net.output !== output)
+  ) {
     fail(
-      `Expected a net with ${plan.channels.length} input and ${plan.labels.length} output channels for this data set, but ` +
-        `--net has ${net.inputChannels} and ${net.outputChannels}.`,
+      `Expected a net with ${plan.channels.length} input and ${outputChannels} output channels (${output}) for this data set, ` +
+        `but --net has ${net.inputChannels} and ${net.outputChannels} (${net.output}).`,
     );
   }
   return { netName, net };

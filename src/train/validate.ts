@@ -1,7 +1,8 @@
 import { setImmediate } from "node:timers/promises";
+import { foundRegions, lookUp, masksOfClasses, masksOfValues, paintOfMasks, targetNames } from "../dataset/regions.ts";
 import type { Plan, PreparedCase } from "../dataset/types.ts";
 import type { Backend } from "../engine/types.ts";
-import { countClasses, diceOf } from "../evaluate/overlap.ts";
+import { type ClassCounts, countClasses, countRegions, diceOf } from "../evaluate/overlap.ts";
 import type { Model } from "../model/types.ts";
 import type { NetSpec } from "../net/spec.ts";
 import { countWindows } from "../predict/placement.ts";
@@ -17,7 +18,7 @@ export interface CheckWatch {
 
 export interface Validator {
   /**
-   * Dice of each foreground class, a mean over the first `count` cases, on the net's grid (1 where a class is in neither
+   * Dice of each foreground class or region, a mean over the first `count` cases, on the net's grid (1 where it is in neither
    * truth nor prediction). Null when the signal stopped it.
    */
   check(model: Model, count: number, watch?: CheckWatch): Promise<number[] | null>;
@@ -33,7 +34,8 @@ export function createValidator(backend: Backend, cases: readonly PreparedCase[]
   return {
     async check(model, count, watch = {}) {
       const { net, plan } = model;
-      const sums = new Array<number>(plan.labels.length - 1).fill(0);
+      const sums = targetNames(plan).map(() => 0);
+      const countIn = counterOf(plan);
       for (const [done, { image, shape, label }] of cases.slice(0, count).entries()) {
         if (watch.signal?.aborted) return null;
         watch.onCase?.(done);
@@ -47,13 +49,29 @@ export function createValidator(backend: Backend, cases: readonly PreparedCase[]
           classes: net.outputChannels,
           run,
         });
-        const counts = countClasses(argmax(logits, net.outputChannels), label!, net.outputChannels);
-        for (let c = 0; c < sums.length; c++) sums[c] += diceOf(counts[c + 1]);
+        for (const [c, counts] of countIn(logits, label!).entries()) sums[c] += diceOf(counts);
         await setImmediate(); // lets a signal in
       }
       return watch.signal?.aborted ? null : sums.map((sum) => sum / Math.min(count, cases.length));
     },
     close: () => programs.close(),
+  };
+}
+
+/**
+ * Counts what Dice is of: each class but the background, or each region of the label map that predict would write (so that the
+ * scores are those of lunet evaluate).
+ */
+function counterOf({ labels, regions }: Plan): (logits: Float32Array, label: Uint8Array) => ClassCounts[] {
+  if (!regions) {
+    return (logits, label) => countClasses(argmax(logits, labels.length), label, labels.length).slice(1);
+  }
+  const ofClass = masksOfClasses(labels, regions);
+  const painted = lookUp(paintOfMasks(regions), masksOfValues(regions));
+  return (logits, label) => {
+    // A logit of 0 is a probability of 0.5.
+    const found = lookUp(foundRegions(logits, regions.length, 0, new Uint8Array(label.length)), painted);
+    return countRegions(found, lookUp(Uint8Array.from(label), ofClass), regions.length);
   };
 }
 
