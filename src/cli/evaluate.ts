@@ -11,6 +11,8 @@ import { formatSummary, summarise } from "../evaluate/summary.ts";
 import { fail, UserError } from "../util/errors.ts";
 import { explainFileError, writeFileAtomic } from "../util/files.ts";
 import { readVolume } from "../volume/files.ts";
+import { formatTrust, trustRows } from "./evaluate-uncertainty.ts";
+import { readUncertainty } from "./uncertainty-file.ts";
 
 interface EvaluateCommandOptions {
   labels?: string;
@@ -66,13 +68,25 @@ export const evaluateCommand = new Command("evaluate")
     const withoutTruth = [...predicted.keys()].filter((id) => !maps.has(id));
     const withoutPrediction = [...maps.keys()].filter((id) => !predicted.has(id));
     const summary = summarise(cases);
+    const measured = await readUncertainty((await isFolder(predictions)) ? predictions : dirname(predictions));
+    const uncertainty = measured ? trustRows(summary.cases, measured) : [];
     const json = JSON.stringify(
-      { tolerance: options.tolerance, labels, regions, ...summary, failed, withoutTruth, withoutPrediction },
+      {
+        tolerance: options.tolerance,
+        labels,
+        regions,
+        ...summary,
+        uncertainty,
+        failed,
+        withoutTruth,
+        withoutPrediction,
+      },
       null,
       2,
     );
     if (options.json === "-") process.stdout.write(`${json}\n`);
     else process.stdout.write(`${formatSummary(summary, { cases: options.perCase })}\n`);
+    if (uncertainty.length > 0 && options.json !== "-") process.stdout.write(`\n${formatTrust(uncertainty)}`);
     if (options.json && options.json !== "-") await writeFileAtomic(options.json, `${json}\n`);
     const note = (ids: string[], what: string): void => {
       if (ids.length > 0) process.stderr.write(`Left out: ${ids.length} ${what} (${listSome(ids)}).\n`);

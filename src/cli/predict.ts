@@ -8,6 +8,7 @@ import { createPredictor, type Predictor, type Segmentation } from "../predict/s
 import { createProgress, durationText, type Progress } from "../train/progress.ts";
 import { UserError } from "../util/errors.ts";
 import { writeVolume } from "../volume/files.ts";
+import { updateUncertainty } from "./uncertainty-file.ts";
 
 interface PredictCommandOptions {
   model: string[];
@@ -19,6 +20,7 @@ interface PredictCommandOptions {
   step: number;
   shifts: number;
   mirror?: boolean;
+  uncertainty?: boolean;
   json?: boolean;
 }
 
@@ -26,12 +28,16 @@ interface Done {
   id: string;
   file: string;
   milliseconds: Segmentation["milliseconds"];
+  uncertainty?: Segmentation["uncertainty"];
 }
 
 interface Failed {
   id: string;
   error: string;
 }
+
+/** Cases that are named as those with the least sure predictions. */
+const shownUnsure = 5;
 
 const whole =
   (least: number) =>
@@ -75,6 +81,10 @@ export const predictCommand = new Command("predict")
   .addOption(new Option("--step <share>", "distance of windows as a share of the window").default(0.5).argParser(share))
   .addOption(new Option("--shifts <n>", "average over n one-voxel shifts, 0 to 7").default(0).argParser(whole(0)))
   .option("--mirror", "average over mirror images along the axes that the plan allows")
+  .option(
+    "--uncertainty",
+    "also measure how sure the models are of each case and how far they agree; uncertainty.json in --out",
+  )
   .option("--json", "print the result as JSON")
   .action(async (paths: string[], options: PredictCommandOptions) => {
     const models = await Promise.all(options.model.map(loadModel));
@@ -90,6 +100,12 @@ export const predictCommand = new Command("predict")
       progress.close();
       predictor.close();
       const seconds = (performance.now() - start) / 1000;
+      const measured = done.flatMap(({ id, uncertainty }) => (uncertainty ? [{ id, ...uncertainty }] : []));
+      await updateUncertainty(
+        options.out,
+        done.map(({ id }) => id),
+        measured,
+      );
       const trained = inputs.filter((input) => input.trained).map(({ id }) => id);
       const result = { out: options.out, seconds, cases: done, failed, trainedOn: trained };
       process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : describe(result, inputs.length));
@@ -121,12 +137,13 @@ async function predictAll(
       progress.live(`${head}  preparing`);
       // The first window waits for the net to be compiled, so the pace is that of the ones after it.
       let first: number | undefined;
-      const { labels, milliseconds } = await predictor.segment(images, {
+      const { labels, milliseconds, uncertainty } = await predictor.segment(images, {
         id,
         models: input.models,
         step: options.step,
         shifts: options.shifts,
         mirror: options.mirror,
+        uncertainty: options.uncertainty,
         onProgress: (part, of) => {
           first ??= performance.now();
           progress.live(`${head}  ${windowsText(part, of, (performance.now() - first) / 1000)}`);
@@ -135,7 +152,7 @@ async function predictAll(
       progress.live(`${head}  writing`);
       const file = outputPath(options.out, input);
       await writeVolume(file, labels);
-      done.push({ id, file, milliseconds });
+      done.push({ id, file, milliseconds, ...(uncertainty ? { uncertainty } : {}) });
       if (!options.json) progress.say(`${head}  ${milliseconds.total.toFixed(0)} ms`);
     } catch (error) {
       // What a user cannot mend is a fault of the program: the caller reports it with its stack when the rest is done.
@@ -162,6 +179,16 @@ function describe(
   const { out, seconds, cases, failed, trainedOn } = result;
   const lines = [`${cases.length} of ${total} cases written to ${out} in ${seconds.toFixed(1)} s.`];
   if (failed.length > 0) lines.push(`${failed.length} failed: ${failed.map(({ id }) => id).join(", ")}.`);
+  const leastSure = cases
+    .flatMap(({ id, uncertainty }) =>
+      uncertainty?.foregroundEntropy ? [{ id, entropy: uncertainty.foregroundEntropy }] : [],
+    )
+    .sort((a, b) => b.entropy - a.entropy)
+    .slice(0, shownUnsure)
+    .map(({ id, entropy }) => `${id} (${entropy.toFixed(3)})`);
+  if (leastSure.length > 0) {
+    lines.push(`Least sure of (mean entropy of the predicted foreground, nats): ${leastSure.join(", ")}.`);
+  }
   if (trainedOn.length > 0) {
     lines.push(`${trainedOn.length} of these cases were used to train a model: do not report their scores as results.`);
   }

@@ -1,6 +1,7 @@
 import { lookUp, masksOfClasses } from "../dataset/regions.ts";
 import type { LabelInfo, Region } from "../dataset/types.ts";
 import { fail } from "../util/errors.ts";
+import { voxelVolume } from "../volume/affine.ts";
 import { cornerShift, shiftLimit } from "../volume/grid.ts";
 import type { Volume } from "../volume/volume.ts";
 import { countClasses, countRegions, type Overlap, overlapOf } from "./overlap.ts";
@@ -50,7 +51,7 @@ export function evaluateCase(
     fail(`At most 255 classes can be evaluated, but the label list has ${foreground.length}.`);
   const predicted = classIndices(prediction, foreground, names.prediction);
   const actual = classIndices(truth, foreground, names.truth);
-  const voxelMm3 = Math.abs(determinant(truth.affine));
+  const voxelMm3 = voxelVolume(truth.affine);
   const { regions, tolerance = 1 } = options;
   if (regions)
     return { id, classes: regionMetrics(predicted, actual, truth, foreground, regions, voxelMm3, tolerance) };
@@ -152,9 +153,4 @@ function classIndices(map: Volume, foreground: readonly LabelInfo[], name: strin
     out[i] = current;
   }
   return out;
-}
-
-/** Determinant of the affine's 3x3 part: its size is the voxel's volume in mm³. */
-function determinant(a: ArrayLike<number>): number {
-  return a[0] * (a[5] * a[10] - a[6] * a[9]) - a[1] * (a[4] * a[10] - a[6] * a[8]) + a[2] * (a[4] * a[9] - a[5] * a[8]);
 }

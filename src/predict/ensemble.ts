@@ -16,6 +16,8 @@ export interface Member {
 interface EnsembleOptions extends Pick<SlidingOptions, "step" | "shifts" | "batch" | "signal"> {
   /** Average over mirrorings along each plan's mirror axes. */
   mirror?: boolean;
+  /** A member's own probabilities of the plane that comes next, to be read at once. */
+  onMember?: (probabilities: Float32Array) => void;
   /** Windows done, over all members. */
   onProgress?: (done: number, total: number) => void;
 }
@@ -30,7 +32,7 @@ export async function* meanProbabilities(
   programs: Programs,
   options: EnsembleOptions,
 ): AsyncGenerator<Float32Array, void, void> {
-  const { batch = 1, step, shifts, signal, mirror, onProgress } = options;
+  const { batch = 1, step, shifts, signal, mirror, onMember, onProgress } = options;
   const counts = members.map(({ patch }) => countWindows(shape, patch, step, shifts));
   const total = counts.reduce((sum, n) => sum + n, 0);
   const done = members.map(() => 0);
@@ -66,6 +68,7 @@ export async function* meanProbabilities(
       const { net, plan, calibration } = members[m].model;
       if (calibration) divide(logits!, calibration.temperature);
       const probabilities = classProbabilities(logits!, net, plan.regions);
+      onMember?.(probabilities);
       if (!mean) mean = probabilities;
       else for (let i = 0; i < mean.length; i++) mean[i] += probabilities[i];
     }

@@ -190,6 +190,28 @@ test("a temperature changes probabilities and the weight of a member, not the la
   expect(await labels(1)).toEqual(await labels(0));
 });
 
+test("uncertainty is that of the probabilities, volumes in ml, on request only", async () => {
+  // Voxels of 2 mm for plans of 1 mm: 8 x 8 x 8 voxels of the net's grid for 4 x 4 x 4 of the scan.
+  const image = scan([4, 4, 4], 5, [2, 0, 0, 0, 0, 2, 0, 0, 0, 0, 2, 0, 0, 0, 0, 1]);
+  const models = [modelOf(1), modelOf(2)];
+  const predictor = createPredictor(models, { backend });
+  expect(await predictor.segment([image])).not.toHaveProperty("uncertainty");
+  const { uncertainty, labels } = await predictor.segment([image], { uncertainty: true });
+  expect(labels.data).toEqual((await predictor.segment([image])).labels.data);
+  const p = await predictor.probabilities(prepareCase([image], undefined, models[0].plan, "x"));
+  expect(p.length).toBe(3 * 512);
+  const soft = p.subarray(512, 1024).reduce((sum, x) => sum + x, 0) / 1000;
+  expect(uncertainty!.classes[0].name).toBe("label 2");
+  expect(uncertainty!.classes[0].softMl).toBeCloseTo(soft, 6); // 512 float32 numbers of at most 1
+  expect(uncertainty!.classes[1].ml).toBe(largest(p, 3, [0, 1, 2]).filter((k) => k === 2).length / 1000);
+  const entropy = p.reduce((sum, x) => sum - x * Math.log(x), 0) / 512;
+  expect(uncertainty!.entropy).toBeCloseTo(entropy, 4);
+  expect(uncertainty!.disagreement!.members).toBe(2);
+  expect(uncertainty!.disagreement!.varianceShare).toBeGreaterThan(0);
+  const one = await predictor.segment([image], { uncertainty: true, models: [0] });
+  expect(one.uncertainty).not.toHaveProperty("disagreement");
+});
+
 test("members with other normalisations get their own input", async () => {
   const one = modelOf(1);
   const other = modelOf(2, { channels: [{ name: "channel 0", normalisation: { kind: "scale", divisor: 100 } }] });

@@ -1,10 +1,12 @@
 import { openCase, putPlane } from "../dataset/preprocess.ts";
 import { createGridRestorer } from "../dataset/preprocess-restore.ts";
-import { netOutput } from "../dataset/regions.ts";
+import { netOutput, targetNames } from "../dataset/regions.ts";
 import type { PreparedCase } from "../dataset/types.ts";
 import type { Backend } from "../engine/types.ts";
+import { createUncertaintyMeter, type Uncertainty } from "../evaluate/uncertainty.ts";
 import type { Model } from "../model/types.ts";
 import { fail } from "../util/errors.ts";
+import { voxelVolume } from "../volume/affine.ts";
 import { type Vec3, type Volume, voxelCount } from "../volume/volume.ts";
 import { type Member, meanProbabilities } from "./ensemble.ts";
 import { type ImagePlanes, type KeptPlanes, keepPlanes, planesOf } from "./planes.ts";
@@ -38,6 +40,8 @@ export interface SegmentOptions {
   shifts?: number;
   /** Indices of the models to average; default all. */
   models?: readonly number[];
+  /** Also measure how sure the probabilities are, and how far the models agree. */
+  uncertainty?: boolean;
   /** Windows done, over all models. */
   onProgress?: (done: number, total: number) => void;
   signal?: AbortSignal;
@@ -46,6 +50,8 @@ export interface SegmentOptions {
 export interface Segmentation {
   /** Label values on the grid of the input: same shape, affine and orientation. */
   labels: Volume<Uint8Array>;
+  /** Where it was asked for. */
+  uncertainty?: Uncertainty;
   /** Wall-clock time of each part; `predict` includes compiling where no program was kept. */
   milliseconds: { prepare: number; predict: number; restore: number; total: number };
 }
@@ -126,15 +132,23 @@ export function createPredictor(models: Model | readonly Model[], options: Predi
         );
         const { prepared } = open(members[0].model);
         const restorer = createGridRestorer(prepared, all[0].plan);
+        const meter = segment.uncertainty ? meterFor(prepared, all[0].plan, members.length) : null;
+        const watched = meter ? { ...segment, onMember: meter.member } : segment;
         let d = 0;
-        for await (const plane of meanProbabilities(members, prepared.shape, programs, segment)) {
+        for await (const plane of meanProbabilities(members, prepared.shape, programs, watched)) {
+          meter?.mean(plane);
           clock.time("restore", () => restorer.push(plane));
           for (const kept of cases.values()) kept.release(d);
           d++;
         }
         const labels = restorer.finish();
         const { prepare, restore, total } = clock.milliseconds();
-        return { labels, milliseconds: { prepare, predict: total - prepare - restore, restore, total } };
+        const uncertainty = meter ? { uncertainty: meter.result() } : {};
+        return {
+          labels,
+          ...uncertainty,
+          milliseconds: { prepare, predict: total - prepare - restore, restore, total },
+        };
       }),
     close: () => programs.close(),
   };
@@ -152,6 +166,16 @@ export async function segment(
   } finally {
     predictor.close();
   }
+}
+
+/** A meter for the planes of a prepared case. */
+function meterFor({ shape, source }: Pick<PreparedCase, "shape" | "source">, plan: Model["plan"], members: number) {
+  return createUncertaintyMeter({
+    kind: plan.regions ? "regions" : "classes",
+    names: targetNames(plan),
+    members,
+    voxelMm3: (voxelVolume(source.affine) * voxelCount(source.cropShape)) / voxelCount(shape),
+  });
 }
 
 /** Sums up the time of parts that alternate. */

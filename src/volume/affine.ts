@@ -58,3 +58,13 @@ export function affineFault(affine: ArrayLike<number>): string | null {
   if (Math.abs(unitDeterminant(affine, lengths)) < FLAT) return "is singular: its three voxel axes lie in one plane";
   return null;
 }
+
+/** Volume of a voxel in mm³: the size of the determinant of the affine's 3x3 part. */
+export function voxelVolume(a: ArrayLike<number>): number {
+  const [x, y, z] = [0, 4, 8];
+  return Math.abs(
+    a[x] * (a[y + 1] * a[z + 2] - a[y + 2] * a[z + 1]) -
+      a[x + 1] * (a[y] * a[z + 2] - a[y + 2] * a[z]) +
+      a[x + 2] * (a[y] * a[z + 1] - a[y + 1] * a[z]),
+  );
+}

@@ -1,0 +1,49 @@
+import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Uncertainty } from "../evaluate/uncertainty.ts";
+import { fail } from "../util/errors.ts";
+import { readJson, writeFileAtomic } from "../util/files.ts";
+
+/** Stands beside the predicted label maps. */
+const fileName = "uncertainty.json";
+
+export type CaseUncertainty = { id: string } & Uncertainty;
+
+interface UncertaintyFile {
+  version: 1;
+  /** Ascending ids. */
+  cases: CaseUncertainty[];
+}
+
+/** The measures beside predictions by case id; null where there are none. Throws UserError for a file of another kind. */
+export async function readUncertainty(folder: string): Promise<Map<string, CaseUncertainty> | null> {
+  const path = join(folder, fileName);
+  if (!existsSync(path)) return null;
+  const value = (await readJson(path)) as Partial<UncertaintyFile> | null;
+  if (value?.version !== 1 || !Array.isArray(value.cases)) {
+    fail(`Expected ${path} to hold measures of uncertainty, version 1, but it does not; predict again or remove it.`);
+  }
+  return new Map(value.cases.map((one) => [one.id, one]));
+}
+
+/**
+ * Brings the file up to date after `predicted` cases were written: their old measures go, the new ones come, those of other
+ * cases stay. So no measure ever stands beside a label map that it is not of.
+ */
+export async function updateUncertainty(
+  folder: string,
+  predicted: readonly string[],
+  measured: readonly CaseUncertainty[],
+): Promise<void> {
+  const known = await readUncertainty(folder);
+  if (!known && measured.length === 0) return;
+  const cases = known ?? new Map<string, CaseUncertainty>();
+  for (const id of predicted) cases.delete(id);
+  for (const one of measured) cases.set(one.id, one);
+  const path = join(folder, fileName);
+  if (cases.size === 0) return rm(path);
+  const sorted = [...cases.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+  const file: UncertaintyFile = { version: 1, cases: sorted };
+  await writeFileAtomic(path, `${JSON.stringify(file, null, 2)}\n`);
+}
