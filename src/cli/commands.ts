@@ -45,6 +45,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./study.ts")).studyCommand,
   },
   {
+    name: "calibrate",
+    summary: "make a model's probabilities as sure as they are right, on its validation cases",
+    load: async () => (await import("./calibrate.ts")).calibrateCommand,
+  },
+  {
     name: "predict",
     summary: "segment scans with a model or an ensemble",
     load: async () => (await import("./predict.ts")).predictCommand,

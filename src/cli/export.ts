@@ -24,15 +24,15 @@ export const exportCommand = new Command("export")
     new Option("--shape <shape>", "fix the input to DxHxW voxels (default: open at run time)").argParser(parseShape),
   )
   .addOption(new Option("--batch <n>", "fix the batch (default: open at run time)").argParser(parseCount))
-  .option("--probabilities", "end with softmax (or sigmoid) instead of logits")
+  .option("--probabilities", "end with softmax (or sigmoid), at the model's temperature, instead of logits")
   .action(async (path: string, options: ExportOptions) => {
     const model = await loadModel(path);
-    const { net, plan, provenance } = model;
+    const { net, plan, provenance, calibration } = model;
     const bytes = toOnnx(model, {
       shape: options.shape,
       batch: options.batch,
       probabilities: options.probabilities,
-      metadata: { lunet: JSON.stringify({ version: formatVersion, net, plan, provenance }) },
+      metadata: { lunet: JSON.stringify({ version: formatVersion, net, plan, provenance, calibration }) },
     });
     await writeFileAtomic(options.onnx, bytes);
     process.stdout.write(`Wrote ${options.onnx} (${(bytes.length / 1000).toFixed(1)} kB).\n`);

@@ -109,12 +109,12 @@ describe("temperature", () => {
 
 test("the region is the foreground and a cube around it, cut at the border", () => {
   const line = Uint8Array.of(0, 0, 0, 0, 0, 2, 0, 0);
-  expect([...nearForeground(line, [1, 1, 8])]).toEqual([0, 0, 0, 1, 1, 1, 1, 1]);
+  expect([...nearForeground(line, [1, 1, 8], 2)]).toEqual([0, 0, 0, 1, 1, 1, 1, 1]);
   const square = new Uint8Array(25);
   square[6] = 1; // row 1, column 1 of five
-  const near = nearForeground(square, [1, 5, 5]);
+  const near = nearForeground(square, [1, 5, 5], 2);
   expect([...near]).toEqual([1, 1, 1, 1, 0, 1, 1, 1, 1, 0, 1, 1, 1, 1, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0]);
   const cube = new Uint8Array(343);
   cube[171] = 1; // the middle of 7 x 7 x 7
-  expect(nearForeground(cube, [7, 7, 7]).reduce((sum, x) => sum + x)).toBe(125);
+  expect(nearForeground(cube, [7, 7, 7], 2).reduce((sum, x) => sum + x)).toBe(125);
 });

@@ -13,7 +13,7 @@ export interface OnnxOptions {
   shape?: Vec3;
   /** Fixed batch. Default: open at run time. */
   batch?: number;
-  /** Put softmax (or sigmoid) over the classes at the end. Default: logits. */
+  /** Divide by the model's temperature and put softmax (or sigmoid) over the classes at the end. Default: logits. */
   probabilities?: boolean;
   /** Written as metadata_props. */
   metadata?: Record<string, string>;
@@ -25,8 +25,11 @@ export interface OnnxOptions {
  * after a convolution is folded into it; after an activation it stays a BatchNormalization node, since zero padding
  * makes it differ from a folded one at the borders.
  */
-export function toOnnx(model: Pick<Model, "net" | "tensors">, options: OnnxOptions = {}): Uint8Array<ArrayBuffer> {
-  const { net, tensors } = model;
+export function toOnnx(
+  model: Pick<Model, "net" | "tensors" | "calibration">,
+  options: OnnxOptions = {},
+): Uint8Array<ArrayBuffer> {
+  const { net, tensors, calibration } = model;
   const graph = buildGraph(net, { batch: options.batch ?? 1, shape: options.shape ?? strideOf(net) });
   const flat = isFlat(net) && (options.shape?.[0] ?? 1) === 1;
   const spatial = (v: readonly number[]): number[] => (flat ? v.slice(1) : [...v]);
@@ -83,7 +86,13 @@ export function toOnnx(model: Pick<Model, "net" | "tensors">, options: OnnxOptio
   if (options.probabilities) {
     const op = net.output === "softmax" ? "Softmax" : "Sigmoid";
     const attributes: OnnxNode["attributes"] = net.output === "softmax" ? { axis: 1 } : undefined;
-    nodes.push({ op, name: outputName, inputs: ["logits"], output: outputName, attributes });
+    let source = "logits";
+    if (calibration) {
+      const inputs = [source, initializer("temperature", [1], Float32Array.of(calibration.temperature))];
+      source = "logits.calibrated";
+      nodes.push({ op: "Div", name: source, inputs, output: source });
+    }
+    nodes.push({ op, name: outputName, inputs: [source], output: outputName, attributes });
   }
   const sizes = options.shape ? spatial(options.shape) : spatial([0, 1, 2]).map((axis) => ["D", "H", "W"][axis]);
   const value = (name: string, channels: number): OnnxValue => ({
