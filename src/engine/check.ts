@@ -65,14 +65,22 @@ export function checkInput(graph: Graph, input: ArrayLike<number>): void {
   if (input.length !== size) fail(`Expected an input of ${size} values (N C D H W), but got ${input.length}.`);
 }
 
-/** Checks the sizes of a batch and of dropout factors, and the target's values. Throws a UserError. */
-export function checkBatch(graph: Graph, { input, target }: Batch, dropout?: TensorMap): void {
+/**
+ * Checks the sizes of a batch and of dropout factors, and the target's values; `distil`: the loss needs a teacher's probabilities. Throws
+ * a UserError.
+ */
+export function checkBatch(graph: Graph, batch: Batch, distil: boolean, dropout?: TensorMap): void {
+  const { input, target, soft } = batch;
   checkInput(graph, input);
   const voxels = graph.batch * voxelCount(graph.tensors[graph.output].shape);
   if (target.length !== voxels) {
     fail(`Expected a target of ${voxels} voxels (N D H W), but got ${target.length}.`);
   }
   const classes = graph.tensors[graph.output].channels;
+  if (distil && soft?.length !== classes * voxels) {
+    const got = soft ? `got ${soft.length}` : "there are none";
+    fail(`Expected ${classes * voxels} of a teacher's probabilities (N K D H W) for a loss that distils, but ${got}.`);
+  }
   const limit = graph.outputKind === "softmax" ? classes : 2 ** classes;
   const wrong = target.find((value) => value >= limit);
   if (wrong !== undefined) {

@@ -106,6 +106,26 @@ export function randomBatch(graph: Graph, generator: Random): Batch {
   return { input: Float32Array.from({ length: voxels * channels }, () => generator.normal()), target };
 }
 
+/** A teacher's random probabilities [N, K, voxels], some close to 0 and 1. */
+export function randomSoft(
+  kind: Graph["outputKind"],
+  { batch, classes, voxels }: { batch: number; classes: number; voxels: number },
+  generator: Random,
+): Float32Array {
+  const out = new Float32Array(batch * classes * voxels);
+  const odds = new Float64Array(classes);
+  for (let n = 0; n < batch; n++) {
+    for (let v = 0; v < voxels; v++) {
+      for (let c = 0; c < classes; c++) odds[c] = Math.exp(4 * generator.normal());
+      const total = odds.reduce((sum, x) => sum + x);
+      for (let c = 0; c < classes; c++) {
+        out[(n * classes + c) * voxels + v] = odds[c] / (kind === "softmax" ? total : 1 + odds[c]);
+      }
+    }
+  }
+  return out;
+}
+
 /** Inverted channel dropout at rate `p` for every convolution with a tail. */
 export function randomDropout(graph: Graph, p: number, generator: Random): TensorMap {
   const units = graph.nodes.filter((node): node is ConvNode => node.kind === "conv" && node.tail !== null);
@@ -133,6 +153,22 @@ export const conformanceLosses: LossSpec[] = [
     includeBackground: true,
     classWeights: [0.5, 2, 1, 1.5, 0.7],
   },
+  { dice: 1, crossEntropy: 1, distil: { weight: 0.5, temperature: 2 }, eps: 1e-5, includeBackground: false },
+  {
+    crossEntropy: 0.6,
+    labelSmoothing: 0.05,
+    distil: { weight: 0.7, temperature: 1 },
+    eps: 1e-5,
+    includeBackground: true,
+  },
+  {
+    dice: 1,
+    focal: { weight: 1, gamma: 2 },
+    distil: { weight: 1, temperature: 3.5 },
+    eps: 1e-3,
+    includeBackground: true,
+  },
+  { distil: { weight: 1, temperature: 4 }, eps: 1e-5, includeBackground: false },
 ];
 
 // The eps of Adam stands well above float32 noise: a bias before a norm has gradient 0, and Adam would blow the noise up.
@@ -346,6 +382,7 @@ export function conformanceCase(name: string, net: SmallNet, index: number): Con
   const loss = conformanceLosses[index % conformanceLosses.length];
   const optimiser = optimisers[index % optimisers.length];
   const steps = [0, 1, 2];
+  const softSize = { batch: net.batch, classes: net.outputChannels, voxels: voxelCount(net.shape) };
   return {
     name,
     graph,
@@ -356,7 +393,10 @@ export function conformanceCase(name: string, net: SmallNet, index: number): Con
       ema: index % 2 === 0 ? 0.7 : 0,
     },
     params: randomParams(graph, generator),
-    batches: steps.map(() => randomBatch(graph, generator)),
+    batches: steps.map(() => ({
+      ...randomBatch(graph, generator),
+      ...(loss.distil ? { soft: randomSoft(graph.outputKind, softSize, generator) } : {}),
+    })),
     dropout: index % 3 === 1 ? steps.map(() => randomDropout(graph, 0.3, generator)) : undefined,
     learningRate: optimiser.kind === "sgd" ? 0.02 : 0.01,
   };

@@ -9,7 +9,8 @@ const plain: LossSpec = { eps: 0, includeBackground: true };
 function sumsOf(kind: "softmax" | "sigmoid", voxels: [number[], number][], gamma = 0, smoothing = 0): LossSums {
   const sums = createSums(voxels[0][0].length);
   const p = new Float64Array(voxels[0][0].length);
-  for (const [logits, truth] of voxels) accumulateVoxel(kind, logits, truth, { gamma, smoothing }, p, sums);
+  for (const [logits, truth] of voxels)
+    accumulateVoxel(kind, logits, truth, { gamma, smoothing, temperature: 1 }, p, sums);
   return sums;
 }
 
@@ -101,6 +102,31 @@ test("label smoothing by hand", () => {
   }
 });
 
+test("distillation by hand", () => {
+  // Softmax of (0, ln 9) / 2 is (1/4, 3/4), of a teacher (1/2, 1/2); sigmoid of ln 9 / 2 is 3/4.
+  const voxel = { truth: 1, soft: [0.5, 0.5], logits: [0, ln(9)] };
+  const spec: LossSpec = { ...plain, distil: { weight: 3, temperature: 2 } };
+  const run = (kind: "softmax" | "sigmoid", soft = voxel.soft) => {
+    const sums = createSums(2);
+    const p = new Float64Array(2);
+    accumulateVoxel(kind, voxel.logits, voxel.truth, { gamma: 0, smoothing: 0, temperature: 2 }, p, sums, soft);
+    const { loss, coefficients } = lossFromSums(spec, kind, sums);
+    const gradient = new Float64Array(2);
+    logitGradient(kind, coefficients, p, voxel.truth, gradient, soft);
+    return { loss, gradient: [...gradient] };
+  };
+  const near = (values: number[]): unknown[] => values.map((value) => expect.closeTo(value, 13));
+  // 3 T^2 times the cross-entropy; 3 T times (p - q).
+  const softmax = run("softmax");
+  expect(softmax.loss).toBeCloseTo(12 * (-ln(1 / 4) / 2 - ln(3 / 4) / 2), 13);
+  expect(softmax.gradient).toEqual(near([-1.5, 1.5]));
+  const sigmoid = run("sigmoid");
+  expect(sigmoid.loss).toBeCloseTo((12 * (ln(2) - ln(1 / 4) / 2 - ln(3 / 4) / 2)) / 2, 13);
+  expect(sigmoid.gradient).toEqual(near([0, 0.75]));
+  // Nothing pulls where the student says what the teacher says: the loss is then the teacher's entropy.
+  expect(run("softmax", [0.25, 0.75]).gradient).toEqual(near([0, 0]));
+});
+
 test.each(["softmax", "sigmoid"] as const)("%s: extreme logits stay finite", (kind) => {
   const spec: LossSpec = {
     dice: 1,
@@ -119,7 +145,7 @@ test.each(["softmax", "sigmoid"] as const)("%s: extreme logits stay finite", (ki
   expect(Number.isFinite(loss)).toBe(true);
   for (const [logits, truth] of voxels) {
     const p = new Float64Array(2);
-    accumulateVoxel(kind, logits, truth, { gamma: 0.5, smoothing: 0 }, p, createSums(2));
+    accumulateVoxel(kind, logits, truth, { gamma: 0.5, smoothing: 0, temperature: 1 }, p, createSums(2));
     const gradient = new Float64Array(2);
     logitGradient(kind, coefficients, p, truth, gradient);
     expect(gradient.every(Number.isFinite)).toBe(true);

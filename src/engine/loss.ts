@@ -14,6 +14,8 @@ export interface LossSums {
   crossEntropy: Float64Array;
   /** Without smoothing, and with the factor (1 - p_t)^gamma. */
   focal: Float64Array;
+  /** Cross-entropy against the teacher at the loss's temperature, over classes too. */
+  distil: number;
   /** N D H W. */
   voxels: number;
 }
@@ -26,13 +28,31 @@ export interface LossCoefficients {
   focal: Float64Array;
   gamma: number;
   smoothing: number;
+  /** 0 where the loss does not distil. */
+  distil: number;
+  temperature: number;
 }
 
 /** What of a loss decides a voxel's share of the sums. */
-export type VoxelTerms = Pick<LossCoefficients, "gamma" | "smoothing">;
+export type VoxelTerms = Pick<LossCoefficients, "gamma" | "smoothing" | "temperature">;
 
 export function voxelTerms(spec: LossSpec): VoxelTerms {
-  return { gamma: spec.focal?.gamma ?? 0, smoothing: spec.labelSmoothing ?? 0 };
+  return {
+    gamma: spec.focal?.gamma ?? 0,
+    smoothing: spec.labelSmoothing ?? 0,
+    temperature: spec.distil?.temperature ?? 1,
+  };
+}
+
+/** Whether batches must have a teacher's probabilities. */
+export function distils(spec: LossSpec): boolean {
+  return Boolean(spec.distil?.weight);
+}
+
+/** What a voxel's cross-entropy against the teacher counts in the loss: weight T^2 / terms of the mean. */
+export function distilShare(spec: LossSpec, kind: OutputKind, voxels: number, classes: number): number {
+  const { weight, temperature } = spec.distil ?? { weight: 0, temperature: 1 };
+  return (weight * temperature ** 2) / (kind === "softmax" ? voxels : voxels * classes);
 }
 
 export interface LossValue {
@@ -44,23 +64,26 @@ export interface LossValue {
 
 export function createSums(classes: number): LossSums {
   const zeros = (): Float64Array => new Float64Array(classes);
-  return { p: zeros(), g: zeros(), pg: zeros(), crossEntropy: zeros(), focal: zeros(), voxels: 0 };
+  return { p: zeros(), g: zeros(), pg: zeros(), crossEntropy: zeros(), focal: zeros(), distil: 0, voxels: 0 };
 }
 
 /**
  * One voxel: its K logits to K probabilities (written to `probabilities`), and its share of the sums. `truth` is a class index
- * (softmax) or a bit mask of regions (sigmoid). Throws a UserError where the truth names a class the net does not have.
+ * (softmax) or a bit mask of regions (sigmoid), `soft` the teacher's probabilities. Throws a UserError where the truth names a class the
+ * net does not have.
  */
 export function accumulateVoxel(
   kind: OutputKind,
   logits: ArrayLike<number>,
   truth: number,
-  { gamma, smoothing }: VoxelTerms,
+  { gamma, smoothing, temperature }: VoxelTerms,
   probabilities: Float64Array,
   sums: LossSums,
+  soft?: ArrayLike<number>,
 ): void {
   const classes = probabilities.length;
   sums.voxels++;
+  if (soft) sums.distil += softEntropy(kind, logits, soft, temperature);
   if (kind === "softmax") {
     if (truth >= classes) fail(`Expected target classes 0 to ${classes - 1}, but a voxel has class ${truth}.`);
     let top = logits[0];
@@ -102,25 +125,68 @@ export function accumulateVoxel(
   }
 }
 
+/** Cross-entropy of a voxel's logits [K] over the temperature against a teacher's probabilities; sigmoid: the sum over classes. */
+export function softEntropy(
+  kind: OutputKind,
+  logits: ArrayLike<number>,
+  soft: ArrayLike<number>,
+  temperature: number,
+): number {
+  const classes = soft.length;
+  if (kind === "sigmoid") {
+    let sum = 0;
+    for (let c = 0; c < classes; c++) {
+      const z = logits[c] / temperature;
+      sum += Math.log1p(Math.exp(-Math.abs(z))) + Math.max(z, 0) - soft[c] * z;
+    }
+    return sum;
+  }
+  let top = logits[0];
+  for (let c = 1; c < classes; c++) if (logits[c] > top) top = logits[c];
+  let total = 0;
+  let dot = 0;
+  for (let c = 0; c < classes; c++) {
+    total += Math.exp((logits[c] - top) / temperature);
+    dot += soft[c] * logits[c];
+  }
+  return Math.log(total) + (top - dot) / temperature;
+}
+
+/** Adds the distillation term's part to a voxel's gradient by the logits: w T (p(T) - q) / terms of the mean. */
+function addSoftGradient(
+  kind: OutputKind,
+  { distil, temperature }: Pick<LossCoefficients, "distil" | "temperature">,
+  probabilities: ArrayLike<number>,
+  soft: ArrayLike<number>,
+  out: Float64Array | Float32Array,
+): void {
+  const scale = distil / temperature;
+  // p(T) from p at 1: the logits are log p but for a constant, or log p / (1 - p).
+  const power = (p: number): number => p ** (1 / temperature);
+  let total = 0;
+  for (let c = 0; c < out.length; c++) total += power(probabilities[c]);
+  for (let c = 0; c < out.length; c++) {
+    const p = power(probabilities[c]);
+    const all = kind === "softmax" ? total : p + power(1 - probabilities[c]);
+    out[c] += scale * (p / all - soft[c]);
+  }
+}
+
 /** The loss of {@link LossSpec}, the soft Dice of every class, and the coefficients of the gradient. */
 export function lossFromSums(spec: LossSpec, kind: OutputKind, sums: LossSums): LossValue {
   const classes = sums.p.length;
   const { eps } = spec;
   const zeros = (): Float64Array => new Float64Array(classes);
-  const coefficients = {
-    constant: zeros(),
-    slope: zeros(),
-    crossEntropy: zeros(),
-    focal: zeros(),
-    ...voxelTerms(spec),
-  };
+  const distil = distilShare(spec, kind, sums.voxels, classes);
+  const terms = { ...voxelTerms(spec), distil };
+  const coefficients = { constant: zeros(), slope: zeros(), crossEntropy: zeros(), focal: zeros(), ...terms };
   const dice: number[] = [];
   for (let c = 0; c < classes; c++) dice.push((2 * sums.pg[c] + eps) / (sums.p[c] + sums.g[c] + eps));
 
   // A softmax over one class has nothing but background: keep it, so that the mean is over something.
   const first = kind === "softmax" && !spec.includeBackground && classes > 1 ? 1 : 0;
   const count = classes - first;
-  let loss = 0;
+  let loss = distil * sums.distil;
   if (spec.dice) {
     loss += spec.dice;
     const share = spec.dice / count;
@@ -157,9 +223,22 @@ export function lossFromSums(spec: LossSpec, kind: OutputKind, sums: LossSums): 
 /**
  * dL/dlogits of one voxel into `out` [K], from its probabilities. Cross-entropy and focal terms share one form,
  * scale (p - g), with scale = w_ce + w_focal ((1-q)^gamma - gamma q (1-q)^(gamma-1) log q), q the probability of the truth;
- * smoothing s adds w_ce s (g - 1/K), for sigmoid w_ce s (g - 1/2).
+ * smoothing s adds w_ce s (g - 1/K), for sigmoid w_ce s (g - 1/2). `soft` are the teacher's probabilities, where the loss distils.
  */
 export function logitGradient(
+  kind: OutputKind,
+  coefficients: LossCoefficients,
+  probabilities: ArrayLike<number>,
+  truth: number,
+  out: Float64Array | Float32Array,
+  soft?: ArrayLike<number>,
+): void {
+  hardGradient(kind, coefficients, probabilities, truth, out);
+  if (soft && coefficients.distil > 0) addSoftGradient(kind, coefficients, probabilities, soft, out);
+}
+
+/** Of all terms but distillation. */
+function hardGradient(
   kind: OutputKind,
   coefficients: LossCoefficients,
   probabilities: ArrayLike<number>,

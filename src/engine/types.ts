@@ -12,6 +12,9 @@ export type TensorMap = Map<string, Float32Array>;
  * focal     as crossEntropy with the factor (1 - p_t)^gamma
  * With label smoothing s (Szegedy et al. 2016, section 7) crossEntropy is taken against (1 - s) g + s / K instead of g, for sigmoid
  * against (1 - s) g + s / 2 in each region; w stays that of the true class. The other terms keep the hard truth.
+ * distil    knowledge distillation (Hinton et al. 2015, section 2) with q the teacher's probabilities, softened by the same
+ *           temperature T, and p(T) = softmax(logits / T): T^2 times the mean over voxels of -sum_c q_c log p_c(T); sigmoid: T^2 times the
+ *           mean over voxels and classes of the binary cross-entropy of sigmoid(logit / T) against q. T^2 keeps the size of its gradient.
  * Dice and Tversky leave class 0 out when `includeBackground` is false (softmax only).
  */
 export interface LossSpec {
@@ -19,6 +22,8 @@ export interface LossSpec {
   crossEntropy?: number;
   focal?: { weight: number; gamma: number };
   tversky?: { weight: number; alpha: number; beta: number };
+  /** Needs {@link Batch.soft}. The temperature is above 0. */
+  distil?: { weight: number; temperature: number };
   eps: number;
   includeBackground: boolean;
   /** s, from 0 (none, the default) to below 1. */
@@ -48,6 +53,11 @@ export interface TrainSpec {
 export interface Batch {
   input: Float32Array;
   target: Uint8Array;
+  /**
+   * [N, K, D, H, W], where the loss distils: a teacher's probabilities, softened by the loss's temperature (softmax or sigmoid of its logits
+   * / T). Those of a softmax add up to 1.
+   */
+  soft?: Float32Array;
 }
 
 export interface StepOptions {

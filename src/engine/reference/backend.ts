@@ -2,6 +2,7 @@ import { fail } from "../../util/errors.ts";
 import { voxelCount } from "../../volume/volume.ts";
 import { checkBatch, checkShapes, checkTargets } from "../check.ts";
 import type { Graph } from "../graph.ts";
+import { distils } from "../loss.ts";
 import { applyAverage, applyRunning, applyUpdate, clipFactor, sumOfSquares, usesSecondMoment } from "../optimiser.ts";
 import type { Backend, ChannelMeter, Inference, LossSpec, TensorMap, Trainer, TrainSpec } from "../types.ts";
 import { collectSums } from "./meter.ts";
@@ -72,13 +73,13 @@ function createTrainer(graph: Graph, spec: TrainSpec): Trainer {
   let steps = 0;
 
   const gradients: Trainer["gradients"] = (batch, options = {}) => {
-    checkBatch(graph, batch, options.dropout);
+    checkBatch(graph, batch, distils(spec.loss), options.dropout);
     const result = lossAndGradients(graph, widen(params), batch, spec.loss, options.dropout);
     return { loss: result.loss, gradients: narrow(result.gradients, trained) };
   };
 
   const step: Trainer["step"] = (batch, { learningRate, dropout }) => {
-    checkBatch(graph, batch, dropout);
+    checkBatch(graph, batch, distils(spec.loss), dropout);
     const result = lossAndGradients(graph, widen(params), batch, spec.loss, dropout);
     const grads = narrow(result.gradients, trained);
     let squares = 0;
@@ -150,7 +151,7 @@ function createMeter(graph: Graph, loss: LossSpec): ChannelMeter {
     bytes: 2 * tensorBytes(graph) + held,
     setParameters: (values) => fill(params, values),
     measure: (batch, options = {}) => {
-      checkBatch(graph, batch, options.dropout);
+      checkBatch(graph, batch, distils(loss), options.dropout);
       const { observe, channels } = collectSums(graph);
       const result = lossAndGradients(graph, widen(params), batch, loss, options.dropout, observe);
       // The backward pass goes from the last node to the first.

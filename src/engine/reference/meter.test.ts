@@ -85,7 +85,7 @@ describe("taylor is the slope of the loss as a channel is scaled", () => {
     const classes = graph.tensors[graph.output].channels;
     const loss = (): number => {
       const { logits } = forward(graph, wide, batch.input, { training: true, dropout: factors });
-      return lossOfLogits(graph.outputKind, logits, classes, batch.target, spec.loss, graph.batch).loss;
+      return lossOfLogits(graph.outputKind, logits, classes, batch, spec.loss, graph.batch).loss;
     };
     /** Multiplies the filter and the bias that make channel 0 of a node. */
     const scale = (name: string, kind: "conv" | "upconv", by: number): void => {

@@ -1,6 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { random } from "../../util/random.ts";
-import { conformanceCases, conformanceLosses, randomBatch, randomParams, smallGraph } from "../conformance-cases.ts";
+import {
+  conformanceCases,
+  conformanceLosses,
+  randomBatch,
+  randomParams,
+  randomSoft,
+  smallGraph,
+} from "../conformance-cases.ts";
 import type { Graph } from "../graph.ts";
 import { gradientError, normals } from "./finite-differences.ts";
 import { forward, lossAndGradients, lossOfLogits, type Values } from "./program.ts";
@@ -13,7 +20,8 @@ describe("losses", () => {
       const classes = 3;
       const logits = normals(2 * classes * 5, generator).map((z) => 2 * z);
       const target = Uint8Array.from({ length: 10 }, () => generator.int(kind === "softmax" ? 3 : 8));
-      const value = () => lossOfLogits(kind, logits, classes, target, spec, 2);
+      const soft = randomSoft(kind, { batch: 2, classes, voxels: 5 }, generator);
+      const value = () => lossOfLogits(kind, logits, classes, { target, soft }, spec, 2);
       expect(gradientError(() => value().loss, logits, value().gradient)).toBeLessThan(1e-8);
     });
   }
@@ -33,7 +41,7 @@ describe("whole nets in float64 against finite differences", () => {
     const classes = graph.tensors[graph.output].channels;
     const loss = (): number => {
       const { logits } = forward(graph, wide, batch.input, { training: true, dropout: factors });
-      return lossOfLogits(graph.outputKind, logits, classes, batch.target, spec.loss, graph.batch).loss;
+      return lossOfLogits(graph.outputKind, logits, classes, batch, spec.loss, graph.batch).loss;
     };
     const trained = graph.params.filter((p) => p.trained);
     expect([...gradients.keys()].sort()).toEqual(trained.map((p) => p.name).sort());

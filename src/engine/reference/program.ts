@@ -2,7 +2,7 @@ import { fail } from "../../util/errors.ts";
 import { voxelCount } from "../../volume/volume.ts";
 import { checkInput } from "../check.ts";
 import { type ConvNode, type Graph, inputChannelsOf, type UpconvNode } from "../graph.ts";
-import { accumulateVoxel, createSums, logitGradient, lossFromSums, voxelTerms } from "../loss.ts";
+import { accumulateVoxel, createSums, distils, logitGradient, lossFromSums, voxelTerms } from "../loss.ts";
 import type { Batch, LossSpec } from "../types.ts";
 import { type ConvSizes, concatChannels, convBackward, convForward, splitChannels } from "./conv.ts";
 import { maxpoolBackward, maxpoolForward } from "./maxpool.ts";
@@ -223,12 +223,12 @@ export function backward(
   return gradients;
 }
 
-/** Loss of logits [N, K, voxels] against a target [N, voxels], with the gradient with respect to the logits. */
+/** Loss of logits [N, K, voxels] against a target [N, voxels] and a teacher's probabilities, with the gradient by the logits. */
 export function lossOfLogits(
   kind: Graph["outputKind"],
   logits: Float64Array,
   classes: number,
-  target: Uint8Array,
+  { target, soft }: Pick<Batch, "target" | "soft">,
   spec: LossSpec,
   batch: number,
 ): { loss: number; dice: number[]; gradient: Float64Array } {
@@ -240,16 +240,19 @@ export function lossOfLogits(
   const sums = createSums(classes);
   const probabilities: Float64Array[] = [];
   const at = (v: number, c: number): number => (Math.floor(v / voxels) * classes + c) * voxels + (v % voxels);
+  const voxelOf = (values: ArrayLike<number>, v: number): Float64Array =>
+    Float64Array.from({ length: classes }, (_, c) => values[at(v, c)]);
+  const softOf = (v: number): Float64Array | undefined => (soft && distils(spec) ? voxelOf(soft, v) : undefined);
   for (let v = 0; v < target.length; v++) {
-    const z = Float64Array.from({ length: classes }, (_, c) => logits[at(v, c)]);
+    const z = voxelOf(logits, v);
     probabilities.push(new Float64Array(classes));
-    accumulateVoxel(kind, z, target[v], terms, probabilities[v], sums);
+    accumulateVoxel(kind, z, target[v], terms, probabilities[v], sums, softOf(v));
   }
   const { loss, dice, coefficients } = lossFromSums(spec, kind, sums);
   const gradient = new Float64Array(logits.length);
   const voxel = new Float64Array(classes);
   for (let v = 0; v < target.length; v++) {
-    logitGradient(kind, coefficients, probabilities[v], target[v], voxel);
+    logitGradient(kind, coefficients, probabilities[v], target[v], voxel, softOf(v));
     for (let c = 0; c < classes; c++) gradient[at(v, c)] = voxel[c];
   }
   return { loss, dice, gradient };
@@ -266,14 +269,7 @@ export function lossAndGradients(
 ): { loss: number; dice: number[]; gradients: Values; statistics: Map<string, BatchStatistics> } {
   const pass = forward(graph, params, batch.input, { training: true, dropout });
   const classes = graph.tensors[graph.output].channels;
-  const { loss, dice, gradient } = lossOfLogits(
-    graph.outputKind,
-    pass.logits,
-    classes,
-    batch.target,
-    spec,
-    graph.batch,
-  );
+  const { loss, dice, gradient } = lossOfLogits(graph.outputKind, pass.logits, classes, batch, spec, graph.batch);
   const gradients = backward(graph, params, pass, gradient, dropout, observe);
   return { loss, dice, gradients, statistics: pass.statistics };
 }

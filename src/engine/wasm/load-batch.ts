@@ -13,9 +13,10 @@ export function loadBatch(
   batch: Batch,
   dropout: TensorMap | undefined,
 ): void {
-  checkBatch(graph, batch, dropout);
+  checkBatch(graph, batch, to.soft !== null, dropout);
   scatter(f32, to.input.address, to.input.layout, graph.batch, batch.input);
   u8.set(batch.target, to.target);
+  if (to.soft !== null) f32.set(batch.soft!, to.soft / 4);
   for (const [name, { address, channels, padded }] of to.dropout) {
     const factors = dropout?.get(name);
     const at = address / 4;

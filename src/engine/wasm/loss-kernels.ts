@@ -13,9 +13,11 @@ export interface LossWalk {
 }
 
 /** What of the loss the kernels are made for. */
-interface KernelTerms {
+export interface KernelTerms {
   crossEntropy: boolean;
   smoothing: number;
+  /** Of a teacher: `share` is {@link distilShare}, `planeBytes` lie between its classes. */
+  distil: { temperature: number; share: number; planeBytes: number } | null;
 }
 
 /** More classes would not leave enough registers; the row-by-row form in loss-rows.ts serves them, focal terms and regions. */
@@ -28,8 +30,8 @@ export const lossKernelFits = ({ classes, width }: Pick<LossWalk, "classes" | "w
 /** Floats of the coefficients: constant, slope and cross-entropy of each class, each four times. */
 export const lossCoefficientFloats = (classes: number): number => classes * 12;
 
-/** Bytes of a slab's sums: double [p, g, pg, crossEntropy][K][4]. */
-export const lossSumBytes = (classes: number): number => 4 * classes * 32;
+/** Bytes of a slab's sums: double [p, g, pg, crossEntropy][K][4], then [distil][4]. */
+export const lossSumBytes = (classes: number): number => (4 * classes + 1) * 32;
 
 /** Turns the 4x4 numbers of four vectors around their diagonal, in place. */
 function transpose(f: FunctionBuilder, [a, b, c, d]: Local[], [p, q, r, s]: Local[]): void {
@@ -55,7 +57,7 @@ function transpose(f: FunctionBuilder, [a, b, c, d]: Local[], [p, q, r, s]: Loca
 function emitPixels(
   f: FunctionBuilder,
   walk: LossWalk,
-  at: { LOGITS: Local; TARGET: Local; PLANES: Local; ROWS: Local },
+  at: { LOGITS: Local; TARGET: Local; SOFT: Local | null; PLANES: Local; ROWS: Local },
   body: (z: Local[], truth: Local) => void,
   rowEnd: () => void,
 ): void {
@@ -83,6 +85,7 @@ function emitPixels(
         turn();
         each((local, offset) => f.get(pixel).get(local).store(offset));
         f.advance(pixel, 4 * vectors * 16).advance(at.TARGET, 4);
+        if (at.SOFT !== null) f.advance(at.SOFT, 16);
       });
       rowEnd();
       f.advance(row, walk.rowBytes);
@@ -91,19 +94,24 @@ function emitPixels(
   });
 }
 
+/** Smaller probabilities have no logarithm in {@link logEmitter}. */
+const SMALLEST_NORMAL = 2 ** -126;
+
 /** Sets `mask` to all ones where the truth is class c. */
 const isClass = (f: FunctionBuilder, truth: Local, c: number, mask: Local): FunctionBuilder =>
   f.get(truth).const(c).splatInt().equalInts().set(mask);
 
 /**
- * Softmax in place and the sums of the loss: added to double [p, g, pg, crossEntropy][K][4] at `sums`, of which the four are to
- * be added up. Sums are float32 along a row and double across rows. Arguments: logits, target, sums, planes, rows.
+ * Softmax in place and the sums of the loss: added to those of {@link lossSumBytes} at `sums`, of which the four are to be added
+ * up. Sums are float32 along a row and double across rows. Arguments: logits, target, sums, planes, rows, teacher.
  */
-export function emitLossForward(f: FunctionBuilder, walk: LossWalk, { crossEntropy, smoothing }: KernelTerms): void {
+export function emitLossForward(f: FunctionBuilder, walk: LossWalk, terms: KernelTerms): void {
+  const { crossEntropy, smoothing, distil } = terms;
   const { classes } = walk;
-  const [LOGITS, TARGET, SUMS, PLANES, ROWS] = [0, 1, 2, 3, 4];
+  const [LOGITS, TARGET, SUMS, PLANES, ROWS, SOFT] = [0, 1, 2, 3, 4, 5];
   const [p, g, pg, entropies] = [f.vectors(classes), f.vectors(classes), f.vectors(classes), f.vectors(classes)];
   const fields = crossEntropy ? [p, g, pg, entropies] : [p, g, pg];
+  const [distilled, softTotal, softDot, scaled] = distil ? f.vectors(4) : [];
   const [top, total, shifted, all, mask, one] = f.vectors(6);
   const [exp, log] = [expEmitter(f), logEmitter(f)];
   f.splatConst(1).set(one);
@@ -111,6 +119,7 @@ export function emitLossForward(f: FunctionBuilder, walk: LossWalk, { crossEntro
     f.get(z[0]).set(top);
     for (const local of z.slice(1)) f.get(top).get(local).max().set(top);
     f.zero().set(total).zero().set(shifted).zero().set(all);
+    if (distil) f.zero().set(softTotal).zero().set(softDot);
     z.forEach((local, c) => {
       f.get(local).get(top).sub().set(local);
       if (crossEntropy) {
@@ -118,10 +127,24 @@ export function emitLossForward(f: FunctionBuilder, walk: LossWalk, { crossEntro
         f.get(shifted).get(local).get(mask).and().add().set(shifted);
         if (smoothing > 0) f.get(all).get(local).add().set(all);
       }
+      if (distil) {
+        f.get(local)
+          .splatConst(1 / distil.temperature)
+          .mul()
+          .set(scaled);
+        f.get(SOFT).load(c * distil.planeBytes);
+        f.get(scaled).mul().get(softDot).add().set(softDot);
+        exp(scaled);
+        f.get(softTotal).add().set(softTotal);
+      }
       exp(local);
       f.set(local);
       f.get(total).get(local).add().set(total);
     });
+    if (distil) {
+      log(softTotal);
+      f.get(softDot).sub().get(distilled).add().set(distilled);
+    }
     if (crossEntropy) {
       if (smoothing > 0) {
         f.get(shifted)
@@ -146,37 +169,68 @@ export function emitLossForward(f: FunctionBuilder, walk: LossWalk, { crossEntro
       if (crossEntropy) f.get(entropies[c]).get(shifted).get(mask).and().add().set(entropies[c]);
     });
   };
+  const flushOne = (local: Local, at: number): void => {
+    for (const half of [0, 16]) {
+      f.get(SUMS)
+        .get(SUMS)
+        .load(at + half)
+        .get(local);
+      if (half > 0) f.get(local).shuffle(HIGH_HALF);
+      f.promoteLow()
+        .addDouble()
+        .store(at + half);
+    }
+    f.zero().set(local);
+  };
   const flush = (): void => {
     fields.forEach((field, i) => {
       field.forEach((local, c) => {
-        const at = (i * classes + c) * 32;
-        for (const half of [0, 16]) {
-          f.get(SUMS)
-            .get(SUMS)
-            .load(at + half)
-            .get(local);
-          if (half > 0) f.get(local).shuffle(HIGH_HALF);
-          f.promoteLow()
-            .addDouble()
-            .store(at + half);
-        }
-        f.zero().set(local);
+        flushOne(local, (i * classes + c) * 32);
       });
     });
+    if (distil) flushOne(distilled, 4 * classes * 32);
   };
-  emitPixels(f, walk, { LOGITS, TARGET, PLANES, ROWS }, pixels, flush);
+  emitPixels(f, walk, { LOGITS, TARGET, SOFT: distil && SOFT, PLANES, ROWS }, pixels, flush);
 }
 
 /**
  * Probabilities to the loss's gradient by the logits, in place; the formula is that of logitGradient. Arguments: probabilities, target,
- * coefficients {@link lossCoefficientFloats} [class][constant, slope, cross-entropy], planes, rows.
+ * coefficients {@link lossCoefficientFloats} [class][constant, slope, cross-entropy], planes, rows, teacher.
  */
-export function emitLossBackward(f: FunctionBuilder, walk: LossWalk, { smoothing }: KernelTerms): void {
-  const [LOGITS, TARGET, COEFFICIENTS, PLANES, ROWS] = [0, 1, 2, 3, 4];
+export function emitLossBackward(f: FunctionBuilder, walk: LossWalk, { smoothing, distil }: KernelTerms): void {
+  const [LOGITS, TARGET, COEFFICIENTS, PLANES, ROWS, SOFT] = [0, 1, 2, 3, 4, 5];
   const [mask, q, slope, scale, mean, even] = f.vectors(6);
+  const [softTotal, scaled] = distil ? f.vectors(2) : [];
+  const softened = distil ? f.vectors(walk.classes) : [];
+  const [exp, log] = distil ? [expEmitter(f), logEmitter(f)] : [];
   const coefficient = (c: number, k: number): FunctionBuilder => f.get(COEFFICIENTS).load((c * 3 + k) * 16);
+  /** Leaves scale (p^(1/T) / sum p^(1/T) - teacher) in `softened`. */
+  const soften = (z: Local[], temperature: number, planeBytes: number, factor: number): void => {
+    f.zero().set(softTotal);
+    z.forEach((local, c) => {
+      f.get(local).splatConst(SMALLEST_NORMAL).max().set(scaled);
+      log!(scaled);
+      f.splatConst(1 / temperature)
+        .mul()
+        .set(scaled);
+      exp!(scaled);
+      f.set(softened[c]);
+      f.get(softTotal).get(softened[c]).add().set(softTotal);
+    });
+    f.splatConst(factor).get(softTotal).div().set(softTotal);
+    z.forEach((_, c) => {
+      f.get(softened[c]).get(softTotal).mul();
+      f.get(SOFT)
+        .load(c * planeBytes)
+        .splatConst(factor)
+        .mul()
+        .sub()
+        .set(softened[c]);
+    });
+  };
   const pixels = (z: Local[], truth: Local): void => {
     for (const local of [q, slope, scale, mean]) f.zero().set(local);
+    if (distil) soften(z, distil.temperature, distil.planeBytes, distil.share / distil.temperature);
     z.forEach((local, c) => {
       isClass(f, truth, c, mask);
       f.get(q).get(local).get(mask).and().add().set(q);
@@ -205,8 +259,10 @@ export function emitLossBackward(f: FunctionBuilder, walk: LossWalk, { smoothing
       f.get(local);
       coefficient(c, 0).get(scale).add().mul();
       if (smoothing > 0) f.get(even).sub();
-      f.get(slope).get(mask).and().add().set(local);
+      f.get(slope).get(mask).and().add();
+      if (distil) f.get(softened[c]).add();
+      f.set(local);
     });
   };
-  emitPixels(f, walk, { LOGITS, TARGET, PLANES, ROWS }, pixels, () => {});
+  emitPixels(f, walk, { LOGITS, TARGET, SOFT: distil && SOFT, PLANES, ROWS }, pixels, () => {});
 }

@@ -1,7 +1,7 @@
-import { type LossCoefficients, logitGradient } from "../loss.ts";
+import { type LossCoefficients, logitGradient, softEntropy } from "../loss.ts";
 import type { OpContext } from "./control.ts";
 
-/** Rows of the logits tensor, and where their sums go: double [p, g, pg, crossEntropy, focal][K]. */
+/** Rows of the logits tensor, and where their sums go: double [p, g, pg, crossEntropy, focal][K], then distil. */
 export interface LossSlab {
   kind: "softmax" | "sigmoid";
   classes: number;
@@ -21,6 +21,12 @@ export interface LossSlab {
   focal: boolean;
   gamma: number;
   smoothing: number;
+  temperature: number;
+  /** Byte address of the first voxel of a teacher's first class, and voxels to its next class; null where the loss does not distil. */
+  soft: number | null;
+  softStride: number;
+  /** As in {@link LossCoefficients}. */
+  distil: number;
 }
 
 /** Index in `f32` of the first logit of the slab's row number `row`. */
@@ -29,19 +35,29 @@ function rowStart(slab: LossSlab, row: number): number {
   return (slab.logits + plane * slab.planeBytes + (row - plane * slab.rows) * slab.rowBytes) / 4;
 }
 
+/** Copies the teacher's probabilities at voxel number `v` of a slab. */
+function readSoft({ f32 }: OpContext, { soft, softStride }: LossSlab, v: number, into: Float64Array): void {
+  for (let c = 0; c < into.length; c++) into[c] = f32[soft! / 4 + c * softStride + v];
+}
+
 /** Logits become probabilities in place; the slab's sums are written. */
 export function lossForward(ctx: OpContext, slab: LossSlab): void {
   const { classes: K, width } = slab;
   const { f32, f64, u8 } = ctx;
   const stride = slab.pixelBytes / 4;
-  const sums = f64.subarray(slab.sums / 8, slab.sums / 8 + 5 * K);
+  const sums = f64.subarray(slab.sums / 8, slab.sums / 8 + 5 * K + 1);
   sums.fill(0);
+  const teacher = new Float64Array(K);
   const rows = slab.planes * slab.rows;
   for (let row = 0; row < rows; row++) {
     let at = rowStart(slab, row);
     const target = slab.target + row * width;
     for (let w = 0; w < width; w++, at += stride) {
       const truth = u8[target + w];
+      if (slab.soft !== null) {
+        readSoft(ctx, slab, row * width + w, teacher);
+        sums[5 * K] += softEntropy(slab.kind, f32.subarray(at, at + K), teacher, slab.temperature);
+      }
       if (slab.kind === "softmax") {
         let top = f32[at];
         for (let c = 1; c < K; c++) if (f32[at + c] > top) top = f32[at + c];
@@ -105,11 +121,14 @@ export function lossBackward(ctx: OpContext, slab: LossSlab): void {
     focal: part(3),
     gamma: slab.gamma,
     smoothing: slab.smoothing,
+    distil: slab.distil,
+    temperature: slab.temperature,
   };
   const { constant, slope, crossEntropy, smoothing } = coefficients;
   const probabilities = new Float64Array(K);
   const gradient = new Float64Array(K);
-  const plain = slab.kind === "softmax" && !slab.focal;
+  const plain = slab.kind === "softmax" && !slab.focal && slab.soft === null;
+  const teacher = slab.soft === null ? undefined : new Float64Array(K);
   for (let row = 0; row < slab.planes * slab.rows; row++) {
     let i = rowStart(slab, row);
     const target = slab.target + row * width;
@@ -126,7 +145,8 @@ export function lossBackward(ctx: OpContext, slab: LossSlab): void {
         f32[i + truth] += slope[truth] * q - scale * (1 - smoothing);
       } else {
         for (let c = 0; c < K; c++) probabilities[c] = f32[i + c];
-        logitGradient(slab.kind, coefficients, probabilities, truth, gradient);
+        if (teacher) readSoft(ctx, slab, row * width + w, teacher);
+        logitGradient(slab.kind, coefficients, probabilities, truth, gradient, teacher);
         for (let c = 0; c < K; c++) f32[i + c] = gradient[c];
       }
     }

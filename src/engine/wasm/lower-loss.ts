@@ -1,10 +1,12 @@
 import type { Graph } from "../graph.ts";
-import { voxelTerms } from "../loss.ts";
+import { distilShare, voxelTerms } from "../loss.ts";
 import type { LossSpec } from "../types.ts";
 import type { Arena } from "./arena.ts";
+import type { Layout } from "./layout.ts";
 import {
   emitLossBackward,
   emitLossForward,
+  type KernelTerms,
   type LossWalk,
   lossCoefficientFloats,
   lossKernelFits,
@@ -13,7 +15,7 @@ import {
 import type { Placed } from "./lower-conv.ts";
 import type { LossTotal } from "./ops.ts";
 import type { ProgramBuilder, Task } from "./program.ts";
-import { slabStart, slabsOf } from "./slabs.ts";
+import { type Slab, slabStart, slabsOf } from "./slabs.ts";
 
 interface LossOptions {
   graph: Graph;
@@ -21,6 +23,8 @@ interface LossOptions {
   logits: Placed;
   /** Byte address of [N, D, H, W]. */
   target: number;
+  /** Byte address of a teacher's probabilities [N, K, D, H, W]; null where the loss does not distil. */
+  soft: number | null;
 }
 
 /** Stages of the loss, in place: logits -> probabilities -> gradient. */
@@ -54,9 +58,10 @@ interface LossTasks {
 
 /** Four voxels at a time. */
 function vectorTasks(b: ProgramBuilder, arena: Arena, options: LossOptions, coefficients: number): LossTasks {
-  const { graph, loss, logits, target } = options;
+  const { graph, loss, logits, target, soft } = options;
   const { layout } = logits;
   const [D, H, W] = layout.shape;
+  const voxels = D * H * W;
   const walk: LossWalk = {
     classes: layout.channels,
     vectors: layout.padded / 4,
@@ -64,31 +69,40 @@ function vectorTasks(b: ProgramBuilder, arena: Arena, options: LossOptions, coef
     rowBytes: layout.rowBytes,
     planeBytes: layout.planeBytes,
   };
-  const terms = { crossEntropy: Boolean(loss.crossEntropy), smoothing: voxelTerms(loss).smoothing };
-  const forward = b.kernel(["lossForward", walk, terms], 5, (f) => emitLossForward(f, walk, terms));
-  const backward = b.kernel(["lossBackward", walk, terms], 5, (f) => emitLossBackward(f, walk, terms));
+  const { smoothing, temperature } = voxelTerms(loss);
+  const share = distilShare(loss, "softmax", graph.batch * voxels, walk.classes);
+  const distil = soft === null ? null : { temperature, share, planeBytes: voxels * 4 };
+  const terms: KernelTerms = { crossEntropy: Boolean(loss.crossEntropy), smoothing, distil };
+  const forward = b.kernel(["lossForward", walk, terms], 6, (f) => emitLossForward(f, walk, terms));
+  const backward = b.kernel(["lossBackward", walk, terms], 6, (f) => emitLossBackward(f, walk, terms));
   const bytes = lossSumBytes(walk.classes);
   const slabs = slabsOf(layout.shape, graph.batch).map((slab) => ({
     slab,
     from: logits.address + slabStart(slab, layout),
     truth: target + ((slab.n * D + slab.d) * H + slab.h) * W,
+    teacher: soft === null ? 0 : softOf(soft, slab, layout),
     sums: arena.take(bytes),
   }));
   return {
-    forward: slabs.map(({ slab, from, truth, sums }) => [
+    forward: slabs.map(({ slab, from, truth, teacher, sums }) => [
       b.op({ op: "zero", address: sums, bytes }),
-      { kernel: forward, args: [from, truth, sums, slab.planes, slab.rows] },
+      { kernel: forward, args: [from, truth, sums, slab.planes, slab.rows, teacher] },
     ]),
-    backward: slabs.map(({ slab, from, truth }) => [
-      { kernel: backward, args: [from, truth, coefficients, slab.planes, slab.rows] },
+    backward: slabs.map(({ slab, from, truth, teacher }) => [
+      { kernel: backward, args: [from, truth, coefficients, slab.planes, slab.rows, teacher] },
     ]),
     sums: slabs.map(({ sums }) => sums),
   };
 }
 
+/** Byte address of the first class's probability at a slab's first voxel. */
+function softOf(soft: number, { n, d, h }: Slab, { channels, shape: [D, H, W] }: Layout): number {
+  return soft + (n * channels * D * H * W + (d * H + h) * W) * 4;
+}
+
 /** One voxel after the other: for regions, focal terms, many classes, odd widths. */
 function plainTasks(b: ProgramBuilder, arena: Arena, options: LossOptions, coefficients: number): LossTasks {
-  const { graph, loss, logits, target } = options;
+  const { graph, loss, logits, target, soft } = options;
   const { layout } = logits;
   const K = layout.channels;
   const [D, H, W] = layout.shape;
@@ -103,7 +117,10 @@ function plainTasks(b: ProgramBuilder, arena: Arena, options: LossOptions, coeff
     planeBytes: layout.planeBytes,
     rowBytes: layout.rowBytes,
     pixelBytes: layout.pixelBytes,
-    sums: arena.take(5 * K * 8),
+    soft: soft === null ? null : softOf(soft, slab, layout),
+    softStride: D * H * W,
+    distil: distilShare(loss, graph.outputKind, graph.batch * D * H * W, K),
+    sums: arena.take((5 * K + 1) * 8),
     coefficients,
     crossEntropy: Boolean(loss.crossEntropy),
     focal: Boolean(loss.focal?.weight),

@@ -1,4 +1,5 @@
 import type { Graph } from "../graph.ts";
+import { distils } from "../loss.ts";
 import { usesSecondMoment } from "../optimiser.ts";
 import type { TrainSpec } from "../types.ts";
 import type { Arena } from "./arena.ts";
@@ -23,6 +24,8 @@ export interface PassLayout {
   control: number;
   input: Placed;
   target: number;
+  /** Of a teacher's probabilities, float [N][K][D][H][W]; null where the loss does not distil. */
+  soft: number | null;
   /** Dropout factors, float [N][padded], by conv node name. */
   dropout: Map<string, { address: number; channels: number; padded: number }>;
 }
@@ -84,6 +87,8 @@ export function lowerPasses(
   const gradient = arena.for("weightGradients").take(parameters.bytes);
   const [D, H, W] = graph.tensors[graph.input].shape;
   const target = arena.for("batch").take(graph.batch * D * H * W);
+  const softBytes = graph.batch * graph.tensors[graph.output].channels * D * H * W * 4;
+  const soft = distils(loss) ? arena.for("batch").take(softBytes) : null;
   const layout = layouts[graph.input];
   const input = { layout, address: arena.for("batch").take(graph.batch * layout.sampleBytes) };
   const buffers = createBuffers(arena, graph.batch);
@@ -94,11 +99,11 @@ export function lowerPasses(
   const weights = stageWeights(context);
   const forward = stageForward(context, weights);
   b.label("loss");
-  stageLoss(b, arena, { graph, loss, logits: values.at(graph.output), target });
+  stageLoss(b, arena, { graph, loss, logits: values.at(graph.output), target, soft });
   stageBackward(context, weights, forward, reader?.(context, weights));
   const dropout: PassLayout["dropout"] = new Map();
   for (const [{ name }, { plan }] of forward.units) {
     dropout.set(name, { address: plan.dropout, channels: plan.channels, padded: plan.padded });
   }
-  return { parameters, param, gradient, control, input, target, dropout };
+  return { parameters, param, gradient, control, input, target, soft, dropout };
 }

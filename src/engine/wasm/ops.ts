@@ -1,4 +1,4 @@
-import { type LossSums, lossFromSums } from "../loss.ts";
+import { distils, type LossSums, lossFromSums } from "../loss.ts";
 import { applyAverage, applyUpdate, clipFactor, sumOfSquares, usesSecondMoment } from "../optimiser.ts";
 import type { LossSpec, OptimiserSpec } from "../types.ts";
 import { CONTROL, type OpContext } from "./control.ts";
@@ -27,7 +27,7 @@ export type Op =
   | { op: "clip"; from: number; count: number; limit: number }
   | UpdateOp;
 
-/** Sums of slabs: double [p, g, pg, crossEntropy, focal][K][lanes]; with 4 lanes there is no focal. */
+/** Sums of slabs: double [p, g, pg, crossEntropy, focal][K][lanes], then [distil][lanes]; with 4 lanes there is no focal. */
 export interface LossTotal {
   op: "lossTotal";
   spec: LossSpec;
@@ -122,6 +122,7 @@ function lossTotal(ctx: OpContext, op: LossTotal): void {
     pg: new Float64Array(K),
     crossEntropy: new Float64Array(K),
     focal: new Float64Array(K),
+    distil: 0,
     voxels: op.voxels,
   };
   const fields = [total.p, total.g, total.pg, total.crossEntropy];
@@ -133,6 +134,8 @@ function lossTotal(ctx: OpContext, op: LossTotal): void {
         for (let lane = 0; lane < lanes; lane++) field[c] += ctx.f64[at + lane];
       }
     });
+    const at = address / 8 + fields.length * K * lanes;
+    if (distils(op.spec)) for (let lane = 0; lane < lanes; lane++) total.distil += ctx.f64[at + lane];
   }
   const { loss, dice, coefficients } = lossFromSums(op.spec, op.kind, total);
   const control = ctx.control / 8;
