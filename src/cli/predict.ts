@@ -2,8 +2,9 @@ import { mkdir } from "node:fs/promises";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { readCase } from "../dataset/load.ts";
 import { createBackend } from "../engine/backend.ts";
-import { loadModel } from "../model/files.ts";
+import { loadModels } from "../model/files.ts";
 import { assertSafeFolder, type CaseChoice, findInputs, outputPath, type PredictInput } from "../predict/files.ts";
+import { postprocessingWords } from "../predict/postprocess.ts";
 import { createPredictor, type Predictor, type Segmentation } from "../predict/segment.ts";
 import { createProgress, durationText, type Progress } from "../train/progress.ts";
 import { UserError } from "../util/errors.ts";
@@ -18,15 +19,18 @@ interface PredictCommandOptions {
   engine: "wasm" | "reference";
   window: "auto" | "patch";
   step: number;
-  shifts: number;
+  shifts?: number;
   mirror?: boolean;
   uncertainty?: boolean;
+  postprocess: boolean;
   json?: boolean;
 }
 
 interface Done {
   id: string;
   file: string;
+  /** Voxels that post-processing took away. */
+  removed: number;
   milliseconds: Segmentation["milliseconds"];
   uncertainty?: Segmentation["uncertainty"];
 }
@@ -60,7 +64,10 @@ export const predictCommand = new Command("predict")
   )
   .argument("<input...>", "scan files, folders of scans, or a data set folder together with --cases")
   .addOption(
-    new Option("--model <path>", "run folder or model file; repeat it to average models")
+    new Option(
+      "--model <path>",
+      "run folder or model file, or the folder of all folds to average them; repeat it to average more",
+    )
       .makeOptionMandatory()
       .argParser((path: string, before: string[] | undefined) => [...(before ?? []), path]),
   )
@@ -79,15 +86,22 @@ export const predictCommand = new Command("predict")
       .default("auto"),
   )
   .addOption(new Option("--step <share>", "distance of windows as a share of the window").default(0.5).argParser(share))
-  .addOption(new Option("--shifts <n>", "average over n one-voxel shifts, 0 to 7").default(0).argParser(whole(0)))
-  .option("--mirror", "average over mirror images along the axes that the plan allows")
+  .addOption(
+    new Option(
+      "--shifts <n>",
+      "average over n one-voxel shifts, 0 to 7 (default: as lunet best chose, else 0)",
+    ).argParser(whole(0)),
+  )
+  .option("--mirror", "average over mirror images along the axes that the plan allows (default: as lunet best chose)")
+  .option("--no-mirror", "do not, whatever lunet best chose")
+  .option("--no-postprocess", "leave out the post-processing that lunet best chose")
   .option(
     "--uncertainty",
     "also measure how sure the models are of each case and how far they agree; uncertainty.json in --out",
   )
   .option("--json", "print the result as JSON")
   .action(async (paths: string[], options: PredictCommandOptions) => {
-    const models = await Promise.all(options.model.map(loadModel));
+    const models = (await Promise.all(options.model.map(loadModels))).flat();
     const inputs = await findInputs(paths, models, { cases: options.cases });
     assertSafeFolder(options.out, inputs);
     await mkdir(options.out, { recursive: true });
@@ -95,7 +109,10 @@ export const predictCommand = new Command("predict")
     const progress = createProgress(process.stderr);
     const start = performance.now();
     try {
-      const predictor = createPredictor(models, { backend, window: options.window });
+      const { window, postprocess, mirror, shifts } = options;
+      const testTime = mirror === undefined || shifts === undefined;
+      const predictor = createPredictor(models, { backend, window, postprocess, testTime });
+      tellChoices(predictor, options, progress);
       const { done, failed, faults } = await predictAll(predictor, inputs, options, progress);
       progress.close();
       predictor.close();
@@ -107,7 +124,16 @@ export const predictCommand = new Command("predict")
         measured,
       );
       const trained = inputs.filter((input) => input.trained).map(({ id }) => id);
-      const result = { out: options.out, seconds, cases: done, failed, trainedOn: trained };
+      const { postprocessing = null } = predictor.choices;
+      const result = {
+        out: options.out,
+        seconds,
+        models: models.length,
+        postprocessing,
+        cases: done,
+        failed,
+        trainedOn: trained,
+      };
       process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : describe(result, inputs.length));
       if (failed.length > 0) process.exitCode = 1;
       if (faults.length > 0) throw faults[0];
@@ -116,6 +142,18 @@ export const predictCommand = new Command("predict")
       await backend.close();
     }
   });
+
+/** Says what the model files asked for beside the net itself. */
+function tellChoices({ models, choices }: Predictor, options: PredictCommandOptions, progress: Progress): void {
+  const { postprocessing, testTime } = choices;
+  const [{ plan }] = models;
+  if (models.length > 1) progress.say(`averaging ${models.length} models`);
+  const shifts = options.shifts === undefined && testTime && testTime.shifts > 0 ? [`${testTime.shifts} shifts`] : [];
+  const mirror = options.mirror === undefined && testTime?.mirror ? ["mirror images"] : [];
+  if (shifts.length + mirror.length > 0)
+    progress.say(`as lunet best chose: averaging over ${[...mirror, ...shifts].join(" and ")}`);
+  if (postprocessing) progress.say(`as lunet best chose: ${postprocessingWords(postprocessing, plan.labels)}`);
+}
 
 /** One case after the other; a case that fails is noted and the rest go on. `faults` are errors that are not the user's. */
 async function predictAll(
@@ -137,7 +175,7 @@ async function predictAll(
       progress.live(`${head}  preparing`);
       // The first window waits for the net to be compiled, so the pace is that of the ones after it.
       let first: number | undefined;
-      const { labels, milliseconds, uncertainty } = await predictor.segment(images, {
+      const { labels, removed, milliseconds, uncertainty } = await predictor.segment(images, {
         id,
         models: input.models,
         step: options.step,
@@ -152,7 +190,7 @@ async function predictAll(
       progress.live(`${head}  writing`);
       const file = outputPath(options.out, input);
       await writeVolume(file, labels);
-      done.push({ id, file, milliseconds, ...(uncertainty ? { uncertainty } : {}) });
+      done.push({ id, file, removed, milliseconds, ...(uncertainty ? { uncertainty } : {}) });
       if (!options.json) progress.say(`${head}  ${milliseconds.total.toFixed(0)} ms`);
     } catch (error) {
       // What a user cannot mend is a fault of the program: the caller reports it with its stack when the rest is done.

@@ -40,6 +40,20 @@ test("regions survive, and their number is that of the sigmoid outputs", () => {
   expect(() => readModel(modelToBytes(none), "m")).toThrow("a list of 1 to 8 regions");
 });
 
+test("post-processing and averaging survive; a file without them has none", () => {
+  const evidence = { cases: 3, before: 0.8, after: 0.81, classes: [{ name: "class 1", before: 0.8, after: 0.81 }] };
+  const choices = {
+    postprocessing: { keepLargest: [[1, 2], [2]], connectivity: 26 as const, evidence },
+    testTime: { mirror: true, shifts: 3 },
+  };
+  expect(readModel(modelToBytes({ ...model, ...choices }), "m")).toEqual({ ...model, ...choices });
+  expect(Object.keys(readModel(bytes, "m")).sort()).toEqual(["net", "plan", "provenance", "tensors"]);
+  const wrong = { ...choices.postprocessing, connectivity: 18 as never };
+  expect(() => readModel(modelToBytes({ ...model, postprocessing: wrong }), "m")).toThrow(
+    'm: Expected key "connectivity" of the post-processing to be 6 or 26',
+  );
+});
+
 test("a calibration survives; a file without one has none", () => {
   const calibration = {
     temperature: 1.4,

@@ -5,7 +5,13 @@ import { netFromJson } from "../net/json.ts";
 import type { NetSpec } from "../net/spec.ts";
 import { fail, UserError } from "../util/errors.ts";
 import { voxelCount } from "../volume/volume.ts";
-import { calibrationFromJson, planFromJson, provenanceFromJson } from "./header.ts";
+import {
+  calibrationFromJson,
+  planFromJson,
+  postprocessingFromJson,
+  provenanceFromJson,
+  testTimeFromJson,
+} from "./header.ts";
 import { readSafetensors, type TensorFile, tensorMapOf, writeSafetensors } from "./safetensors.ts";
 import type { Model } from "./types.ts";
 
@@ -14,10 +20,10 @@ export const formatVersion = 1;
 
 /**
  * A model as a safetensors file: its tensors under the names of Graph.params, and in `__metadata__` the key `lunet` with
- * a JSON object {version, net, plan, provenance, calibration?}. Throws UserError where the tensors are not those of the net.
+ * a JSON object {version, net, plan, provenance} and, where there are some, calibration, postprocessing and testTime. Throws UserError where the tensors are not those of the net.
  */
 export function modelToBytes(model: Model): Uint8Array<ArrayBuffer> {
-  const { net, plan, provenance, calibration } = model;
+  const { net, plan, provenance, calibration, postprocessing, testTime } = model;
   const params = paramsOfNet(net);
   checkNames(params, model.tensors, "the model");
   const tensors: TensorFile["tensors"] = new Map();
@@ -28,7 +34,7 @@ export function modelToBytes(model: Model): Uint8Array<ArrayBuffer> {
     }
     tensors.set(name, { shape, data });
   }
-  const header = { version: formatVersion, net, plan, provenance, calibration };
+  const header = { version: formatVersion, net, plan, provenance, calibration, postprocessing, testTime };
   return writeSafetensors({ tensors, metadata: { format: "lunet", lunet: JSON.stringify(header) } });
 }
 
@@ -49,8 +55,8 @@ export function readModel(bytes: Uint8Array, name: string): Model {
   const net = within(() => netFromJson(header.net));
   const plan = within(() => planFromJson(header.plan));
   const provenance = within(() => provenanceFromJson(header.provenance));
-  const { calibration: stored } = header;
-  const calibration = stored === undefined ? {} : { calibration: within(() => calibrationFromJson(stored)) };
+  const optional = <T>(key: string, parse: (value: unknown) => T): { [key: string]: T } =>
+    header[key] === undefined ? {} : { [key]: within(() => parse(header[key])) };
   const params = paramsOfNet(net);
   checkNames(params, file.tensors, name);
   for (const { name: tensor, shape } of params) {
@@ -60,7 +66,15 @@ export function readModel(bytes: Uint8Array, name: string): Model {
     }
   }
   checkPlan(net, plan, name);
-  return { net, plan, provenance, ...calibration, tensors: tensorMapOf(file) };
+  return {
+    net,
+    plan,
+    provenance,
+    ...optional("calibration", calibrationFromJson),
+    ...optional("postprocessing", postprocessingFromJson),
+    ...optional("testTime", testTimeFromJson),
+    tensors: tensorMapOf(file),
+  };
 }
 
 function parseHeader(text: string | undefined, name: string): Record<string, unknown> {

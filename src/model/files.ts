@@ -1,7 +1,8 @@
+import { existsSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fail } from "../util/errors.ts";
-import { explainFileError, readBytes, writeFileAtomic } from "../util/files.ts";
+import { explainFileError, readBytes, readJson, writeFileAtomic } from "../util/files.ts";
 import { modelToBytes, readModel } from "./file.ts";
 import type { Model } from "./types.ts";
 
@@ -25,10 +26,34 @@ export async function loadModel(path: string): Promise<Model> {
   const names = (await readdir(path)).filter((name) => name.endsWith(".safetensors"));
   if (!names.includes(modelFileName)) {
     const found = names.length > 0 ? `it holds ${names.sort().join(", ")}` : "it holds no .safetensors file";
-    fail(`Expected ${modelFileName} in the folder ${path}, but ${found}: give a run folder or a model file.`);
+    const fold = existsSync(join(foldFolder(path, 0), modelFileName)) ? `, such as ${foldFolder(path, 0)}` : "";
+    fail(`Expected ${modelFileName} in the folder ${path}, but ${found}: give a run folder or a model file${fold}.`);
   }
   const file = join(path, modelFileName);
   return readModel(await readBytes(file), file);
+}
+
+/**
+ * The models that a path stands for: that of a file or run folder, or, of a folder with fold0, fold1, ..., those of all folds.
+ * Throws UserError where there is none, or where one of the folds is missing.
+ */
+export async function loadModels(path: string): Promise<Model[]> {
+  const names = await readdir(path).catch((): string[] => []);
+  if (names.includes(modelFileName)) return [await loadModel(path)];
+  const here = names.flatMap((name) => (/^fold\d+$/.test(name) ? [Number(name.slice(4))] : []));
+  if (here.length === 0) return [await loadModel(path)];
+  const record = names.includes(foldsFileName) ? await readJson(join(path, foldsFileName)) : null;
+  const cases = (record as { cases?: unknown } | null)?.cases;
+  const count = Math.max(Array.isArray(cases) ? cases.length : 0, ...here.map((fold) => fold + 1));
+  const files = Array.from({ length: count }, (_, fold) => join(foldFolder(path, fold), modelFileName));
+  const missing = files.flatMap((file, fold) => (existsSync(file) ? [] : [fold]));
+  if (missing.length > 0) {
+    fail(
+      `Expected a model of each of the ${count} folds in ${path}, but fold ${missing.join(", ")} has none; finish it with lunet train ` +
+        `--resume --out ${path}, or name the folds to use one by one.`,
+    );
+  }
+  return Promise.all(files.map(loadModel));
 }
 
 /** Writes a model file whole or not at all. */

@@ -3,6 +3,7 @@ import { mostRegions } from "../dataset/regions.ts";
 import type { Plan } from "../dataset/types.ts";
 import type { Calibration } from "../evaluate/calibration.ts";
 import { issueSentence } from "../net/json.ts";
+import type { Postprocessing, TestTime } from "../predict/postprocess.ts";
 import { fail } from "../util/errors.ts";
 import type { Provenance } from "./types.ts";
 
@@ -85,6 +86,22 @@ const calibrationSchema = v.object(
   "an object",
 );
 
+const evidence = { before: number, after: number };
+
+const postprocessingSchema = v.object(
+  {
+    keepLargest: v.array(v.message(v.pipe(v.array(natural), v.minLength(1)), "a list of label values"), "a list"),
+    connectivity: v.picklist([6, 26], "6 or 26"),
+    evidence: v.object(
+      { cases: natural, ...evidence, classes: v.array(v.object({ name: text, ...evidence }), "a list of classes") },
+      "an object",
+    ),
+  },
+  "an object",
+);
+
+const testTimeSchema = v.object({ mirror: v.boolean("true or false"), shifts: count }, "an object");
+
 /** A plan from a JSON value; keys it does not know are dropped. Throws UserError naming the first wrong key. */
 export function planFromJson(value: unknown): Plan {
   const result = v.safeParse(planSchema, value);
@@ -101,4 +118,16 @@ export function provenanceFromJson(value: unknown): Provenance {
 export function calibrationFromJson(value: unknown): Calibration {
   const result = v.safeParse(calibrationSchema, value);
   return result.success ? result.output : fail(issueSentence(result.issues[0], "the calibration"));
+}
+
+/** A post-processing from a JSON value, as {@link planFromJson}. */
+export function postprocessingFromJson(value: unknown): Postprocessing {
+  const result = v.safeParse(postprocessingSchema, value);
+  return result.success ? result.output : fail(issueSentence(result.issues[0], "the post-processing"));
+}
+
+/** What to average at prediction from a JSON value, as {@link planFromJson}. */
+export function testTimeFromJson(value: unknown): TestTime {
+  const result = v.safeParse(testTimeSchema, value);
+  return result.success ? result.output : fail(issueSentence(result.issues[0], "the averaging at prediction"));
 }

@@ -2,6 +2,7 @@ import type { Plan } from "../dataset/types.ts";
 import type { TensorMap } from "../engine/types.ts";
 import type { Calibration } from "../evaluate/calibration.ts";
 import type { NetSpec } from "../net/spec.ts";
+import type { Postprocessing, TestTime } from "../predict/postprocess.ts";
 
 /** Where a model came from, for the record. */
 export interface Provenance {
@@ -27,5 +28,9 @@ export interface Model {
   provenance: Provenance;
   /** How probabilities are made from logits; absent means temperature 1. */
   calibration?: Calibration;
+  /** What is done to label maps; absent means nothing. */
+  postprocessing?: Postprocessing;
+  /** What is averaged where the caller does not say; absent means nothing. */
+  testTime?: TestTime;
   tensors: TensorMap;
 }

@@ -10,6 +10,7 @@ import { voxelVolume } from "../volume/affine.ts";
 import { type Vec3, type Volume, voxelCount } from "../volume/volume.ts";
 import { type Member, meanProbabilities } from "./ensemble.ts";
 import { type ImagePlanes, type KeptPlanes, keepPlanes, planesOf } from "./planes.ts";
+import { type Choices, postprocess, sharedChoices } from "./postprocess.ts";
 import { classesOf } from "./probabilities.ts";
 import { createPrograms } from "./programs.ts";
 import { chooseWindow } from "./window.ts";
@@ -25,6 +26,10 @@ export interface PredictorOptions {
   maxBytes?: number;
   /** Limit on all compiled programs that are kept for the next case, in bytes; default 1 GiB. */
   keepBytes?: number;
+  /** Whether to do the post-processing that the models hold (Model.postprocessing). Default true. */
+  postprocess?: boolean;
+  /** Whether the models' own averaging (Model.testTime) holds where `mirror` or `shifts` is left out. Default true. */
+  testTime?: boolean;
 }
 
 export interface SegmentOptions {
@@ -52,12 +57,16 @@ export interface Segmentation {
   labels: Volume<Uint8Array>;
   /** Where it was asked for. */
   uncertainty?: Uncertainty;
+  /** Voxels that post-processing made background. */
+  removed: number;
   /** Wall-clock time of each part; `predict` includes compiling where no program was kept. */
   milliseconds: { prepare: number; predict: number; restore: number; total: number };
 }
 
 export interface Predictor {
   readonly models: readonly Model[];
+  /** Of what the models hold, what is done. */
+  readonly choices: Choices;
   /** Segments one case; `images` holds a volume per channel, all on one grid. Calls wait for each other. */
   segment(images: readonly Volume[], options?: SegmentOptions): Promise<Segmentation>;
   /** Mean probabilities [K, D, H, W], of classes or regions, of a prepared case, as for validation during training. */
@@ -69,13 +78,15 @@ export interface Predictor {
 /**
  * Makes a predictor for many cases from one model or an ensemble (the mean of the models' class probabilities). Nets are
  * compiled when first needed and kept per window size. Throws UserError where the models cannot vote on one grid:
- * other labels, channels or spacing.
+ * other labels, channels, spacing, or other choices of post-processing.
  */
 export function createPredictor(models: Model | readonly Model[], options: PredictorOptions): Predictor {
   const all: readonly Model[] = "net" in models ? [models] : models;
   if (all.length === 0) fail("Expected at least one model to predict with, but got none.");
   for (const [index, model] of all.entries()) checkModel(model, all[0], index);
   const { backend, window = "auto", maxBytes, keepBytes = 2 ** 30 } = options;
+  const { postprocess: obey = true, testTime = true } = options;
+  const choices = sharedChoices(all, { postprocessing: obey, testTime });
   const programs = createPrograms(backend, keepBytes);
   let queue: Promise<unknown> = Promise.resolve();
   // A program holds one model's parameters at a time, so cases go one after the other.
@@ -103,6 +114,7 @@ export function createPredictor(models: Model | readonly Model[], options: Predi
 
   return {
     models: all,
+    choices,
     probabilities: ({ image, shape }, segment = {}) =>
       inTurn(async () => {
         const members = chosenModels(segment).map((model) => memberOf(model, shape, planesOf(image, shape), segment));
@@ -112,8 +124,10 @@ export function createPredictor(models: Model | readonly Model[], options: Predi
           putPlane(out, shape, d++, plane);
         return out;
       }),
-    segment: (images, segment = {}) =>
+    segment: (images, stated = {}) =>
       inTurn(async () => {
+        const { mirror = choices.testTime?.mirror, shifts = choices.testTime?.shifts } = stated;
+        const segment = { ...stated, mirror, shifts };
         const { id = "the scan", signal } = segment;
         signal?.throwIfAborted();
         const clock = createClock();
@@ -142,10 +156,15 @@ export function createPredictor(models: Model | readonly Model[], options: Predi
           d++;
         }
         const labels = restorer.finish();
+        const { postprocessing } = choices;
+        const removed = postprocessing
+          ? clock.time("restore", () => postprocess(labels.data, labels.shape, postprocessing))
+          : 0;
         const { prepare, restore, total } = clock.milliseconds();
         const uncertainty = meter ? { uncertainty: meter.result() } : {};
         return {
           labels,
+          removed,
           ...uncertainty,
           milliseconds: { prepare, predict: total - prepare - restore, restore, total },
         };
