@@ -1,42 +1,19 @@
 import type { Random } from "../util/random.ts";
 import type { Vec3 } from "../volume/volume.ts";
-import {
-  addNoise,
-  blur,
-  changeBrightness,
-  changeContrast,
-  changeGamma,
-  eachLine,
-  lowerResolution,
-} from "./intensity.ts";
+import { type AugmentLevel, augmentLevels, type IntensityStep, intensitySteps } from "./augment-chain.ts";
 import { cutPatch, type Patch } from "./sample.ts";
 import type { Plan, PreparedCase } from "./types.ts";
-import { drawSpatial, warpPatch } from "./warp.ts";
+import { warpPatch } from "./warp.ts";
+import { drawFactor, drawSpatial, spatialRanges } from "./warp-matrix.ts";
 
-/**
- * none: the patch as it is. light: brightness, contrast, noise and mirroring (no resampling, nearly free).
- * full: nnU-Net's default chain with its probabilities and ranges.
- */
-export type AugmentLevel = "none" | "light" | "full";
+export type { AugmentLevel } from "./augment-chain.ts";
 
-const spatial = { degrees: 30, zoom: [0.7, 1.4] as [number, number], probability: 0.2 };
-
-/** Mirrors an array of shape [D, H, W] along one axis, in place. */
-export function flip(x: Float32Array | Uint8Array, shape: Vec3, axis: number): void {
-  const n = shape[axis];
-  const stride = [shape[1] * shape[2], shape[2], 1][axis];
-  eachLine(shape, axis, (start) => {
-    for (let i = start, j = start + (n - 1) * stride; i < j; i += stride, j -= stride) {
-      const held = x[i];
-      x[i] = x[j];
-      x[j] = held;
-    }
-  });
-}
+/** Probability of mirroring along each axis that allows it. */
+export const mirrorProbability = 0.5;
 
 /**
  * The patch at `start`, augmented. Everything random comes from `random`, so one stream gives one result, whatever the order of
- * calls or the machine. `plan.mirrorAxes` alone decides about mirroring.
+ * calls or the machine. `plan.mirrorAxes` alone decides along which axes patches are mirrored.
  */
 export function augmentPatch(
   prepared: PreparedCase,
@@ -47,30 +24,54 @@ export function augmentPatch(
   level: AugmentLevel,
   into?: Patch,
 ): Patch {
-  if (level === "none") return cutPatch(prepared, shape, start, into);
-  const matrix = level === "full" ? drawSpatial(shape, plan.spacing, random, spatial) : undefined;
+  const { warp, move, intensities } = augmentLevels[level];
+  const ranges = spatialRanges(shape, plan.spacing);
+  const matrix = warp ? drawSpatial(plan.spacing, ranges, random) : undefined;
   const patch = matrix ? warpPatch(prepared, shape, start, matrix, into) : cutPatch(prepared, shape, start, into);
-  const voxels = patch.label.length;
-  const channels = Array.from({ length: patch.image.length / voxels }, (_, c) =>
-    patch.image.subarray(c * voxels, (c + 1) * voxels),
-  );
-  const each = (probability: number, change: (x: Float32Array) => void, perChannel = 1): void => {
-    if (!random.chance(probability)) return;
-    for (const x of channels) if (random.chance(perChannel)) change(x);
-  };
-  each(0.1, (x) => addNoise(x, random));
-  if (level === "full") each(0.2, (x) => blur(x, random, shape), 0.5);
-  each(0.15, (x) => changeBrightness(x, random));
-  each(0.15, (x) => changeContrast(x, random));
-  if (level === "full") {
-    each(0.25, (x) => lowerResolution(x, random, shape), 0.5);
-    each(0.1, (x) => changeGamma(x, random, true));
-    each(0.3, (x) => changeGamma(x, random));
+  const channels = channelsOf(patch);
+  const context = { shape, thick: ranges.thick, random };
+  for (const step of intensitySteps) {
+    if (intensities === "none" || (intensities === "light" && !step.light)) continue;
+    if (!random.chance(step.probability)) continue;
+    const shared = step.shared ? drawValue(step, random) : 0;
+    for (const x of channels) {
+      if (random.chance(step.perChannel)) {
+        step.apply(x, step.shared ? () => shared : () => drawValue(step, random), context);
+      }
+    }
   }
-  for (const axis of plan.mirrorAxes) {
-    if (!random.chance(0.5)) continue;
-    for (const x of channels) flip(x, shape, axis);
-    flip(patch.label, shape, axis);
+  for (const axis of move ? plan.mirrorAxes : []) {
+    if (random.chance(mirrorProbability)) mirrorPatch(patch, axis);
   }
   return patch;
+}
+
+export function drawValue({ range, aroundOne }: IntensityStep, random: Random): number {
+  return aroundOne ? drawFactor(range, random) : random.uniform(...range);
+}
+
+export function channelsOf({ image, label }: Patch): Float32Array[] {
+  const voxels = label.length;
+  return Array.from({ length: image.length / voxels }, (_, c) => image.subarray(c * voxels, (c + 1) * voxels));
+}
+
+export function mirrorPatch(patch: Patch, axis: number): void {
+  for (const x of channelsOf(patch)) flip(x, patch.shape, axis);
+  flip(patch.label, patch.shape, axis);
+}
+
+/** Mirrors an array of shape [D, H, W] along one axis, in place. */
+export function flip(x: Float32Array | Uint8Array, shape: Vec3, axis: number): void {
+  const [, H, W] = shape;
+  const n = shape[axis];
+  const inner = axis === 0 ? H * W : axis === 1 ? W : 1;
+  for (let start = 0; start < x.length; start += n * inner) {
+    for (let low = start, high = start + (n - 1) * inner; low < high; low += inner, high -= inner) {
+      for (let j = 0; j < inner; j++) {
+        const held = x[low + j];
+        x[low + j] = x[high + j];
+        x[high + j] = held;
+      }
+    }
+  }
 }

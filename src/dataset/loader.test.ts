@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { random } from "../util/random.ts";
+import type { AugmentLevel } from "./augment.ts";
 import { caseAt, makeBatch } from "./loader.ts";
 import { planOf, preparedOf } from "./testing.ts";
 
@@ -51,6 +52,20 @@ describe("makeBatch", () => {
     const one = preparedOf([1, 2, 2], [0, 1, 2, 3], [0, 1, 2, 1]);
     const flat = planOf({ patch: [1, 2, 2], labels, regions });
     expect([...makeBatch([one], flat, { seed: 0, step: 0, batch: 1 }).target]).toEqual([0, 0b01, 0b11, 0b01]);
+  });
+
+  test("shift moves windows where the level moves them, and is a function of seed and step too", () => {
+    const marked = [preparedOf([1, 8, 8], new Float32Array(64).fill(1), new Uint8Array(64))];
+    const flat = planOf({ patch: [1, 8, 8], batch: 8 });
+    const empty = (augment: AugmentLevel, shift: number, seed = 1): string =>
+      makeBatch(marked, flat, { seed, step: 0, augment, shift })
+        .input.map((v) => (v === 0 ? 0 : 1))
+        .join("");
+    for (const level of ["none", "intensity"] as const) expect(empty(level, 0.25)).toBe("1".repeat(512));
+    expect(empty("light", 0)).toBe("1".repeat(512));
+    expect(empty("light", 0.25)).toContain("0");
+    expect(empty("light", 0.25)).toBe(empty("light", 0.25));
+    expect(empty("light", 0.25)).not.toBe(empty("light", 0.25, 2));
   });
 
   test("no cases is a clear error", () => {

@@ -3,6 +3,7 @@ import { fail } from "../util/errors.ts";
 import { random } from "../util/random.ts";
 import { type Vec3, voxelCount } from "../volume/volume.ts";
 import { type AugmentLevel, augmentPatch } from "./augment.ts";
+import { augmentLevels } from "./augment-chain.ts";
 import { lookUp, masksOfClasses } from "./regions.ts";
 import { patchStart } from "./sample.ts";
 import type { Plan, PreparedCase } from "./types.ts";
@@ -14,6 +15,8 @@ export interface BatchOptions {
   /** Default: the plan's. */
   batch?: number;
   augment?: AugmentLevel;
+  /** Share of the window by which it moves about the middle ({@link patchStart}), where `augment` moves windows; default 0. */
+  shift?: number;
   /** Default: the plan's. */
   patch?: Vec3;
 }
@@ -24,11 +27,11 @@ const patchStream = 2;
 
 /**
  * The batch of one training step, fully determined by (cases, plan, options): input [N, C, ...patch], target class indices
- * (with regions: bit masks of them) [N, ...patch]. Cases come in a new random order each epoch, every case once; exactly every third patch is centred on
- * foreground (nnU-Net's oversampling of 1/3). No state is kept between steps, so training resumes anywhere.
+ * (with regions: bit masks of them) [N, ...patch]. Cases come in a new random order each epoch, every case once; exactly every
+ * third patch is centred on foreground (nnU-Net's oversampling of 1/3). No state is kept between steps, so training resumes anywhere.
  */
 export function makeBatch(cases: readonly PreparedCase[], plan: Plan, options: BatchOptions): Batch {
-  const { seed, step, batch = plan.batch, augment = "none", patch = plan.patch } = options;
+  const { seed, step, batch = plan.batch, augment = "none", shift = 0, patch = plan.patch } = options;
   if (cases.length === 0) fail("Expected at least one training case, but the list is empty; check the fold.");
   const voxels = voxelCount(patch);
   const channels = plan.channels.length;
@@ -38,7 +41,8 @@ export function makeBatch(cases: readonly PreparedCase[], plan: Plan, options: B
     const position = step * batch + i;
     const prepared = cases[caseAt(cases.length, seed, position)];
     const stream = random(seed, patchStream, position);
-    const start = patchStart(prepared, patch, stream, position % 3 === 0);
+    const moved = augmentLevels[augment].move ? shift : 0;
+    const start = patchStart(prepared, patch, stream, position % 3 === 0, moved);
     augmentPatch(prepared, plan, patch, start, stream, augment, {
       image: input.subarray(i * channels * voxels, (i + 1) * channels * voxels),
       label: target.subarray(i * voxels, (i + 1) * voxels),
@@ -50,9 +54,15 @@ export function makeBatch(cases: readonly PreparedCase[], plan: Plan, options: B
   return { input, target };
 }
 
+let known = { key: "", order: [] as number[] };
+
 /** Index of the case at a position of the endless sequence of epochs, each a random order of all cases. */
 export function caseAt(count: number, seed: number, position: number): number {
   const epoch = Math.floor(position / count);
-  const order = random(seed, orderStream, epoch).shuffle(Array.from({ length: count }, (_, i) => i));
-  return order[position % count];
+  const key = `${count} ${seed} ${epoch}`;
+  // An epoch's order is asked for once a patch, and takes longer than a small patch where there are thousands of cases.
+  if (known.key !== key) {
+    known = { key, order: random(seed, orderStream, epoch).shuffle(Array.from({ length: count }, (_, i) => i)) };
+  }
+  return known.order[position % count];
 }

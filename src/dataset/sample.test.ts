@@ -57,3 +57,42 @@ test("all starts occur, and each class is as likely as the other however small",
   // Class 2 is voxel 0 (start 0) half the time; class 1 adds its voxel 1: 1000 + 10 expected, sd 22.
   expect(Math.abs(small - 1010)).toBeLessThan(110);
 });
+
+test("shift moves windows as large as the volume by its share, over the edge, and larger volumes only as far as they lack room", () => {
+  const label = new Uint8Array(100);
+  label[50] = 1;
+  const prepared = preparedOf([1, 10, 10], new Float32Array(100), label);
+  const starts = (patch: Vec3, foreground: boolean, shift: number): number[] => {
+    const drawn = Array.from({ length: 600 }, (_, i) => patchStart(prepared, patch, random(7, i), foreground, shift));
+    for (const start of drawn) expect(start[0] + 0).toBe(0);
+    return [...new Set(drawn.map((start) => start[2]))].sort((a, b) => a - b);
+  };
+  const range = (low: number, high: number): number[] => Array.from({ length: high - low + 1 }, (_, i) => low + i);
+  expect(starts([1, 10, 10], false, 0.25)).toEqual(range(-2, 2));
+  expect(starts([1, 10, 10], false, 0)).toEqual([0]);
+  // Room of 2 is 1 to each side of the middle; a quarter of 8 is 2.
+  expect(starts([1, 8, 8], false, 0.25)).toEqual(range(-1, 3));
+  expect(starts([1, 4, 4], false, 0.25)).toEqual(range(0, 6));
+  // Larger than the volume: about the middle, -2.
+  expect(starts([1, 14, 14], false, 0.25)).toEqual(range(-5, 1));
+  // Voxel 50 lies at the edge, W = 0: the window goes as far over the edge to it as it may.
+  expect(starts([1, 10, 10], true, 0.25)).toEqual([-2]);
+  expect(starts([1, 4, 4], true, 0.25)).toEqual([0]);
+});
+
+test("with shift the middle of a picture lies anywhere in the middle half of its windows, foreground or not", () => {
+  const label = new Uint8Array(64 * 64);
+  label[32 * 64 + 32] = 1;
+  const prepared = preparedOf([1, 64, 64], new Float32Array(64 * 64), label);
+  for (const foreground of [true, false]) {
+    const places = Array.from({ length: 500 }, (_, i) => {
+      const { label: cut } = cutPatch(
+        prepared,
+        [1, 64, 64],
+        patchStart(prepared, [1, 64, 64], random(3, i), foreground, 0.25),
+      );
+      return cut.indexOf(1) % 64;
+    });
+    expect([Math.min(...places), Math.max(...places)]).toEqual([16, 48]);
+  }
+});

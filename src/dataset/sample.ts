@@ -33,9 +33,11 @@ export function foregroundOf(prepared: PreparedCase): Int32Array[] {
 /**
  * Start of a patch (D, H, W; negative where the patch hangs over). Along an axis where the volume is smaller than the patch, it
  * lies in the middle. Else uniform over all positions inside; with `foreground`, the patch is centred on a random voxel of a
- * random present class (nnU-Net's oversampling) and pushed back inside.
+ * random present class (nnU-Net's oversampling) and pushed back inside. `shift` is the least share of the patch by which places
+ * differ from the middle one: where the volume leaves less room, patches hang over its edges, and those centred on foreground
+ * are moved as far as they may hang over, so that what lies in the middle of every volume is not always in the middle of the patch.
  */
-export function patchStart(prepared: PreparedCase, patch: Vec3, random: Random, foreground: boolean): Vec3 {
+export function patchStart(prepared: PreparedCase, patch: Vec3, random: Random, foreground: boolean, shift = 0): Vec3 {
   const { shape } = prepared;
   const classes = foreground ? foregroundOf(prepared) : [];
   let centre: Vec3 | undefined;
@@ -48,9 +50,13 @@ export function patchStart(prepared: PreparedCase, patch: Vec3, random: Random, 
   }
   return [0, 1, 2].map((axis) => {
     const room = shape[axis] - patch[axis];
-    if (room <= 0) return Math.ceil(room / 2) || 0;
-    if (!centre) return random.int(room + 1);
-    return Math.min(room, Math.max(0, centre[axis] - (patch[axis] >> 1)));
+    const over = Math.max(0, Math.floor(shift * patch[axis] - Math.max(0, room) / 2));
+    const low = (room > 0 ? 0 : Math.ceil(room / 2) || 0) - over;
+    const high = (room > 0 ? room : low + over) + over;
+    if (low === high) return low;
+    if (!centre) return low + random.int(high - low + 1);
+    const moved = over === 0 ? 0 : random.int(2 * over + 1) - over;
+    return Math.min(high, Math.max(low, centre[axis] - (patch[axis] >> 1) + moved));
   }) as Vec3;
 }
 
