@@ -171,7 +171,7 @@ it("a folder without scans", async () => {
   await rm(join(folder, "imagesTr"), { recursive: true });
   await mkdir(join(folder, "imagesTr"));
   await refused(
-    `Expected scans (.nii.gz, .nii, .png) in ${join(folder, "imagesTr")}, but the folder holds none; check the path and the file endings.`,
+    `Expected scans (.nii.gz, .nii, .nrrd, .nhdr, .mha, .mhd, .hdr, .png) in ${join(folder, "imagesTr")}, but the folder holds none; check the path and the file endings.`,
   );
 });
 

@@ -135,7 +135,7 @@ describe("readDataset", () => {
     await expect(
       readDataset(undefined, { images: join(empty, "images"), labels: join(empty, "labels") }),
     ).rejects.toThrow(
-      `Expected scans (.nii.gz, .nii, .png) in ${empty}/images, but the folder holds none; check the path and the file endings.`,
+      `Expected scans (.nii.gz, .nii, .nrrd, .nhdr, .mha, .mhd, .hdr, .png) in ${empty}/images, but the folder holds none; check the path and the file endings.`,
     );
   });
 
@@ -242,8 +242,8 @@ describe("readDataset", () => {
     ["an ignored label", { ...nnunet, labels: { background: 0, a: 1, ignore: 2 } }, /but 2 is nnU-Net's "ignore"/],
     [
       "another format",
-      { ...nnunet, file_ending: ".nrrd" },
-      /\.nii\.gz, \.nii, \.png in .* but found "\.nrrd"; convert/,
+      { ...nnunet, file_ending: ".tif" },
+      /\.nii\.gz, \.nii, .*\.png in .* but found "\.tif"; convert/,
     ],
     ["a label twice", { ...nnunet, labels: { background: 0, a: 1, b: 1 } }, /1 comes twice/],
   ];

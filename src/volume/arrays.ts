@@ -22,3 +22,14 @@ export function rawItems(data: VoxelArray): Uint8Array | Uint16Array | Uint32Arr
       return new Float64Array(buffer, byteOffset, length);
   }
 }
+
+/** The parts one after the other in one array. */
+export function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
+  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}

@@ -4,18 +4,20 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
-import { readChannels, readHeader, readVolume, scanExtension, writeVolume } from "./files.ts";
+import { gzipSync } from "node:zlib";
+import { afterAll, describe, expect, test, vi } from "vitest";
+import { readChannels, readHeader, readVolume, scanExtension, writeStack, writeVolume } from "./files.ts";
 import { smallScan } from "./nifti.fixture.ts";
 import { writeNifti } from "./nifti.ts";
 import { reorient } from "./orientation.ts";
-import type { Vec3, VoxelArray } from "./volume.ts";
+import { spacingOf, type Vec3, type VoxelArray } from "./volume.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lunet-volume-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -51,6 +53,84 @@ test("PNG is one slice with the identity affine", async () => {
   expect(await readHeader(at("a.png"))).toEqual({ shape: [1, 2, 3], affine: back.affine, channels: 1, type: "uint8" });
 });
 
+test.each(["scan.nrrd", "scan.mha"])("%s there and back, header alone", async (name) => {
+  await writeVolume(at(name), scan);
+  expect(await readVolume(at(name))).toEqual(scan);
+  expect(await readHeader(at(name))).toEqual({ shape: [2, 3, 4], affine, channels: 1, type: "int16" });
+});
+
+describe("headers beside their voxels", () => {
+  const lines = ["NRRD0004", "type: short", "dimension: 3", "space: RAS", "sizes: 4 3 2", "endian: little"];
+  const header = (file: string): string =>
+    [...lines, "space directions: (1,0,0) (0,1,0) (0,0,1)", "encoding: raw", `data file: ${file}`].join("\n");
+  test("are read together, in one folder only", async () => {
+    writeFileSync(at("a.raw"), new Uint8Array(scan.data.buffer));
+    writeFileSync(at("a.nhdr"), header("a.raw"));
+    expect((await readVolume(at("a.nhdr"))).data).toEqual(scan.data);
+    expect((await readHeader(at("a.nhdr"))).shape).toEqual([2, 3, 4]);
+    writeFileSync(at("b.nhdr"), header("b.raw"));
+    await expect(readVolume(at("b.nhdr"))).rejects.toThrow("b.nhdr: its voxels lie in b.raw, which is not beside it");
+    for (const file of ["../a.raw", "/dev/zero"]) {
+      writeFileSync(at("b.nhdr"), header(file));
+      await expect(readVolume(at("b.nhdr"))).rejects.toThrow(
+        `its voxels lie in "${file}"; expected a file in the same folder`,
+      );
+    }
+    mkdirSync(at("b.raw"));
+    writeFileSync(at("b.nhdr"), header("b.raw"));
+    await expect(readVolume(at("b.nhdr"))).rejects.toThrow("b.raw is no plain file");
+  });
+  test("an .hdr finds its .img, packed or not", async () => {
+    const pair = smallScan({ magic: "ni1\0" });
+    new DataView(pair.buffer).setFloat32(108, 0, true);
+    writeFileSync(at("p.hdr"), pair.subarray(0, 348));
+    await expect(readVolume(at("p.hdr"))).rejects.toThrow("p.hdr: its voxels lie in p.img, which is not beside it");
+    writeFileSync(at("p.img.gz"), gzipSync(pair.subarray(352)));
+    expect((await readVolume(at("p.hdr"))).data[23]).toBe(16);
+    writeFileSync(at("p.img"), pair.subarray(352));
+    expect((await readVolume(at("p.hdr"))).data[23]).toBe(16);
+    expect(await readHeader(at("p.hdr"))).toMatchObject({ shape: [2, 3, 4], type: "int16" });
+  });
+});
+
+describe("a folder of PNG slices is a scan", () => {
+  const labels = { data: Uint8Array.from({ length: 264 }, (_, i) => i % 5), shape: [11, 4, 6] as Vec3, affine };
+  test("there and back, in the order of the numbers, with its spacing", async () => {
+    await writeStack(at("stack"), { ...labels, data: new Uint8Array(288), shape: [12, 4, 6] });
+    await writeStack(at("stack"), labels);
+    expect(readdirSync(at("stack")).length).toBe(12); // the twelfth slice is gone, spacing.json is there
+    const back = await readVolume(at("stack"));
+    expect([back.data, back.shape]).toEqual([labels.data, labels.shape]);
+    expect(spacingOf(back)).toEqual(spacingOf(labels));
+    expect(await readHeader(at("stack"))).toEqual({
+      shape: labels.shape,
+      affine: back.affine,
+      channels: 1,
+      type: "uint8",
+    });
+    renameSync(join(at("stack"), "0003.png"), join(at("stack"), "30.png"));
+    expect((await readVolume(at("stack"))).data.slice(24 * 10)).toEqual(labels.data.slice(48, 72));
+  });
+  test("unlike slices, a spacing that is none, and other scans among them", async () => {
+    await writeStack(at("odd"), labels);
+    const warn = vi.spyOn(console, "warn").mockReturnValue();
+    rmSync(join(at("odd"), "spacing.json"));
+    expect(spacingOf(await readVolume(at("odd")))).toEqual([1, 1, 1]);
+    await readVolume(at("odd"));
+    expect(warn.mock.calls).toEqual([
+      [expect.stringContaining("odd: pictures do not say how far apart they lie; 1 mm")],
+    ]);
+    warn.mockRestore();
+    writeFileSync(join(at("odd"), "spacing.json"), '{"spacing": [1, 0, 1]}');
+    await expect(readVolume(at("odd"))).rejects.toThrow('spacing.json: expected {"spacing": [between slices');
+    rmSync(join(at("odd"), "spacing.json"));
+    await writeVolume(join(at("odd"), "0012.png"), { data: new Uint8Array(20), shape: [1, 4, 5], affine });
+    await expect(readVolume(at("odd"))).rejects.toThrow(/0012.png: 5 x 4 pixels of 8 bits; expected 6 x 4 of 8, as in/);
+    await writeVolume(join(at("odd"), "a.nii"), scan);
+    await expect(readVolume(at("odd"))).rejects.toThrow("Cannot read");
+  });
+});
+
 test("4D files: channels, and refused as one volume", async () => {
   writeFileSync(at("four.nii"), await writeNifti([scan, scan]));
   const channels = await readChannels(at("four.nii"));
@@ -64,11 +144,13 @@ test("4D files: channels, and refused as one volume", async () => {
 describe("bad paths and files are refused in a sentence", () => {
   test("unknown endings, missing files, folders", async () => {
     expect(scanExtension("a.b.nii.gz")).toBe(".nii.gz");
-    expect(scanExtension("a.hdr")).toBeNull();
-    await expect(readVolume("a.hdr")).rejects.toThrow(
-      "Cannot read a.hdr: expected a name ending in .nii.gz, .nii, .png.",
+    expect(scanExtension("a.img")).toBeNull();
+    await expect(readVolume("a.img")).rejects.toThrow(
+      "Cannot read a.img: expected a name ending in .nii.gz, .nii, .nrrd, .nhdr, .mha, .mhd, .hdr, .png.",
     );
-    await expect(writeVolume("a.mha", scan)).rejects.toThrow("Cannot write a.mha: expected a name ending in");
+    await expect(writeVolume("a.mhd", scan)).rejects.toThrow(
+      "Cannot write a.mhd: expected a name ending in .nii.gz, .nii, .nrrd, .mha, .png.",
+    );
     for (const read of [readVolume, readHeader]) {
       await expect(read(at("none.nii"))).rejects.toThrow(`${at("none.nii")} does not exist; check the path.`);
     }

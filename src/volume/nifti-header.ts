@@ -1,8 +1,9 @@
 import { fail } from "../util/errors.ts";
 import { niftiAffine } from "./nifti-affine.ts";
 import { getField, getText, type NiftiLayout, nifti1, nifti2 } from "./nifti-layout.ts";
-import { type NiftiType, niftiTypeOf, niftiTypes } from "./nifti-types.ts";
+import { niftiTypeOf } from "./nifti-types.ts";
 import { type Vec3, voxelCount } from "./volume.ts";
+import { type VoxelType, voxelBytes } from "./voxel-types.ts";
 
 /** What a NIfTI header says, checked: every number here can be relied on. */
 export interface NiftiHeader {
@@ -12,7 +13,7 @@ export interface NiftiHeader {
   shape: Vec3;
   /** dim[4]: volumes, time points or channels; 1 for a 3D file. */
   volumes: number;
-  type: NiftiType;
+  type: VoxelType;
   /** First byte of the voxels. */
   dataOffset: number;
   /** Bytes of all voxels. */
@@ -25,6 +26,9 @@ export interface NiftiHeader {
   affineFrom: "sform" | "qform" | "pixdim";
   description: string;
 }
+
+/** One file with header and voxels, or the header of an .hdr/.img pair. */
+type NiftiForm = "single" | "pair";
 
 /** Bytes that {@link parseNiftiHeader} needs for a NIfTI-1 file and for any file. */
 export const NIFTI1_HEADER_BYTES = 348;
@@ -47,9 +51,9 @@ function findLayout(bytes: Uint8Array): { layout: NiftiLayout; little: boolean }
 
 /**
  * Reads a NIfTI-1 or NIfTI-2 header of either byte order from the first bytes of an unpacked file (348 or 540 of them).
- * Throws a UserError, beginning with `name`, for anything that is not a readable single-file NIfTI of up to 4 dimensions.
+ * Throws a UserError, beginning with `name`, for anything that is not a readable NIfTI of the expected form and of up to 4 dimensions.
  */
-export function parseNiftiHeader(bytes: Uint8Array, name: string): NiftiHeader {
+export function parseNiftiHeader(bytes: Uint8Array, name: string, form: NiftiForm = "single"): NiftiHeader {
   if (bytes.length < NIFTI1_HEADER_BYTES) {
     fail(
       `${name}: not a NIfTI file, only ${bytes.length} bytes where the header alone takes 348; copy the file again.`,
@@ -60,7 +64,7 @@ export function parseNiftiHeader(bytes: Uint8Array, name: string): NiftiHeader {
   const { layout, little } = found;
   if (bytes.length < layout.size)
     fail(`${name}: cut short inside its ${layout.size}-byte header; copy the file again.`);
-  checkMagic(bytes, layout, name);
+  checkMagic(bytes, layout, form, name);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const get = (field: keyof NiftiLayout & ScalarField, index = 0): number =>
     getField(view, layout[field], little, index);
@@ -70,12 +74,12 @@ export function parseNiftiHeader(bytes: Uint8Array, name: string): NiftiHeader {
   const dimensions = checkDimensions(many("dim", 0, 8), name);
   const shape: Vec3 = [dimensions[2], dimensions[1], dimensions[0]];
   const type = niftiTypeOf(get("datatype"), name);
-  const bits = niftiTypes[type].bytes * 8;
+  const bits = voxelBytes[type] * 8;
   const bitpix = get("bitpix");
   if (bitpix !== bits && bitpix !== 0) {
     fail(`${name}: header contradicts itself, datatype says ${type} (${bits} bits) and bitpix says ${bitpix}.`);
   }
-  const dataBytes = voxelCount(dimensions) * niftiTypes[type].bytes;
+  const dataBytes = voxelCount(dimensions) * voxelBytes[type];
   if (!Number.isSafeInteger(dataBytes)) fail(`${name}: impossible dimensions ${dimensions.join(" x ")}.`);
 
   const zooms = many("pixdim", 1, 3) as Vec3;
@@ -100,7 +104,7 @@ export function parseNiftiHeader(bytes: Uint8Array, name: string): NiftiHeader {
     shape,
     volumes: dimensions[3],
     type,
-    dataOffset: checkOffset(get("voxOffset"), layout, name),
+    dataOffset: checkOffset(get("voxOffset"), form === "pair" ? 0 : layout.dataStart, name),
     dataBytes,
     ...scaling(get("slope"), get("intercept"), name),
     affine,
@@ -111,11 +115,13 @@ export function parseNiftiHeader(bytes: Uint8Array, name: string): NiftiHeader {
 
 type ScalarField = Exclude<keyof NiftiLayout, "size" | "dataStart" | "magic" | "description">;
 
-function checkMagic(bytes: Uint8Array, layout: NiftiLayout, name: string): void {
+function checkMagic(bytes: Uint8Array, layout: NiftiLayout, form: NiftiForm, name: string): void {
   const { at, single, pair } = layout.magic;
   const found = String.fromCharCode(...bytes.subarray(at, at + single.length));
-  if (found === single) return;
-  if (found === pair) fail(`${name}: header of a .hdr/.img pair; expected a single .nii or .nii.gz: convert it first.`);
+  if (found === (form === "pair" ? pair : single)) return;
+  if (found === pair)
+    fail(`${name}: header of a .hdr/.img pair in one .nii file; expected x.hdr beside x.img: rename both.`);
+  if (found === single) fail(`${name}: a whole NIfTI file named like the header of a pair; rename it to .nii.`);
   const shown = JSON.stringify(found.replace(/\0+$/, ""));
   fail(
     `${name}: not a NIfTI file, expected the mark "${single.slice(0, 3)}" and found ${shown} (Analyze 7.5 or damaged).`,
@@ -137,10 +143,10 @@ function checkDimensions(dim: number[], name: string): number[] {
   return [1, 2, 3, 4].map((i) => (i <= rank ? dim[i] : 1));
 }
 
-function checkOffset(offset: number, layout: NiftiLayout, name: string): number {
-  if (offset === 0) return layout.dataStart; // Left unset by some writers of single files.
-  if (offset >= layout.dataStart && Number.isSafeInteger(offset)) return offset;
-  return fail(`${name}: voxels cannot start at byte ${offset} (vox_offset); expected ${layout.dataStart} or later.`);
+function checkOffset(offset: number, least: number, name: string): number {
+  if (offset === 0) return least; // Left unset by some writers of single files.
+  if (offset >= least && Number.isSafeInteger(offset)) return offset;
+  return fail(`${name}: voxels cannot start at byte ${offset} (vox_offset); expected ${least} or later.`);
 }
 
 /** Slope 0 means no scaling (standard), and so does a slope that is not a number (written by nibabel). */

@@ -68,7 +68,10 @@ describe("bad files are refused in a sentence", () => {
     await refused(text, sentence);
     await refused(new Uint8Array(gzipSync(text)), sentence);
     await refused(new Uint8Array(0), "not a NIfTI file, only 0 bytes where the header alone takes 348");
-    await refused(smallScan({ magic: "ni1\0" }), "header of a .hdr/.img pair; expected a single .nii or .nii.gz");
+    await refused(
+      smallScan({ magic: "ni1\0" }),
+      "header of a .hdr/.img pair in one .nii file; expected x.hdr beside x.img",
+    );
     await refused(smallScan({ magic: "\0\0\0\0" }), 'expected the mark "n+1" and found "" (Analyze 7.5 or damaged)');
     await refused(smallScan({ version: 2 }).subarray(0, 400), "cut short inside its 540-byte header");
   });

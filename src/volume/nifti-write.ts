@@ -1,10 +1,12 @@
 import { fail } from "../util/errors.ts";
 import { affineFault, columnLengths } from "./affine.ts";
+import { joinBytes } from "./arrays.ts";
 import { deflate } from "./inflate.ts";
 import { quaternionOf } from "./nifti-affine.ts";
 import { nifti1, nifti2, setField, setText } from "./nifti-layout.ts";
-import { type NiftiType, niftiTypeFor, niftiTypes } from "./nifti-types.ts";
+import { niftiCodes } from "./nifti-types.ts";
 import { type Vec3, type Volume, voxelCount } from "./volume.ts";
+import { type VoxelType, voxelBytes, voxelTypeFor } from "./voxel-types.ts";
 
 export interface WriteNiftiOptions {
   /** Pack the file (.nii.gz); default false. */
@@ -29,27 +31,21 @@ export async function writeNifti(
   const header = niftiHeaderBytes(list[0].shape, list.length, type, list[0].affine, options);
   const parts = [header, ...list.map(({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength))];
   if (options.gzip) return deflate(parts, "gzip");
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
+  return joinBytes(parts);
 }
 
-function checkVolumes(volumes: readonly Volume[]): NiftiType {
+function checkVolumes(volumes: readonly Volume[]): VoxelType {
   if (volumes.length === 0) return fail("A NIfTI file needs at least one volume; got none.");
   const [first] = volumes;
-  const type = niftiTypeFor(first.data);
+  const type = voxelTypeFor(first.data);
   for (const { data, shape, affine } of volumes) {
     if (!shape.every((n) => Number.isInteger(n) && n > 0) || voxelCount(shape) !== data.length) {
       fail(`Cannot write a NIfTI file: shape [${shape.join(", ")}] does not fit ${data.length} voxels.`);
     }
-    if (niftiTypeFor(data) !== type || shape.some((n, i) => n !== first.shape[i])) {
+    if (voxelTypeFor(data) !== type || shape.some((n, i) => n !== first.shape[i])) {
       fail(
         `Cannot write a 4D NIfTI file: volumes must share shape and type; got ${type} [${first.shape.join(", ")}] ` +
-          `and ${niftiTypeFor(data)} [${shape.join(", ")}].`,
+          `and ${voxelTypeFor(data)} [${shape.join(", ")}].`,
       );
     }
     const fault = affineFault(affine);
@@ -62,7 +58,7 @@ function checkVolumes(volumes: readonly Volume[]): NiftiType {
 function niftiHeaderBytes(
   shape: Vec3,
   volumes: number,
-  type: NiftiType,
+  type: VoxelType,
   affine: Float64Array,
   options: WriteNiftiOptions,
 ): Uint8Array {
@@ -77,8 +73,8 @@ function niftiHeaderBytes(
   setText(bytes, layout.magic.at, layout.magic.single);
   const [d, h, w] = shape;
   setField(view, layout.dim, volumes > 1 ? 4 : 3, w, h, d, volumes, 1, 1, 1);
-  setField(view, layout.datatype, niftiTypes[type].code);
-  setField(view, layout.bitpix, niftiTypes[type].bytes * 8);
+  setField(view, layout.datatype, niftiCodes[type]);
+  setField(view, layout.bitpix, voxelBytes[type] * 8);
   setField(view, layout.voxOffset, layout.dataStart);
   setField(view, layout.slope, 1);
   setField(view, layout.units, 2); // NIFTI_UNITS_MM

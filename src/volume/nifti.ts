@@ -7,8 +7,9 @@ import {
   type NiftiHeader,
   parseNiftiHeader,
 } from "./nifti-header.ts";
-import { decodeVoxels } from "./nifti-voxels.ts";
 import { type Volume, voxelCount } from "./volume.ts";
+import { describeVoxels } from "./voxel-types.ts";
+import { decodeVoxels } from "./voxels.ts";
 
 export type { NiftiHeader } from "./nifti-header.ts";
 export { writeNifti } from "./nifti-write.ts";
@@ -115,12 +116,7 @@ function split(header: NiftiHeader, raw: Uint8Array, owned: boolean, name: strin
   return { header, volumes };
 }
 
-/** "3 x 4 x 5 voxels of int16", in the file's axis order. */
-function describe(header: NiftiHeader): string {
-  const sizes = [...header.shape].reverse();
-  if (header.volumes > 1) sizes.push(header.volumes);
-  return `${sizes.join(" x ")} voxels of ${header.type}`;
-}
+const describe = ({ shape, volumes, type }: NiftiHeader): string => describeVoxels(shape, volumes, type);
 
 function failShort(header: NiftiHeader, found: number, name: string): never {
   return fail(

@@ -1,7 +1,7 @@
 import { crc32, deflateSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { random } from "../util/random.ts";
-import { decodePng, encodePng } from "./png.ts";
+import { decodePng, decodePngChannels, encodePng } from "./png.ts";
 
 const unpack = (base64: string): Uint8Array => new Uint8Array(Buffer.from(base64, "base64"));
 
@@ -59,6 +59,28 @@ describe("files that Pillow wrote", () => {
     await expect(decodePng(unpack(colour), "a.png")).rejects.toThrow("a.png: colour PNG; expected grey values");
     await expect(decodePng(unpack(clear), "a.png")).rejects.toThrow("a.png: PNG with transparent pixels");
   });
+});
+
+test("colour by hand: red, green and blue apart; grey in colour is one channel", async () => {
+  const rows = [0, 1, 2, 3, 4, 5, 6, 0, 7, 7, 7, 9, 8, 7];
+  const channels = await decodePngChannels(png(2, 2, 8, 2, rows), "t");
+  expect(channels.map(({ data }) => [...data])).toEqual([
+    [1, 4, 7, 9],
+    [2, 5, 7, 8],
+    [3, 6, 7, 7],
+  ]);
+  // Opaque RGBA of 16 bits.
+  const deep = [0, 1, 0, 2, 0, 3, 0, 255, 255, 0, 1, 0, 1, 0, 1, 255, 255];
+  const wide = await decodePngChannels(png(2, 1, 16, 6, deep), "t");
+  expect(wide.map(({ data }) => data)).toEqual(
+    [
+      [256, 1],
+      [512, 1],
+      [768, 1],
+    ].map((pair) => Uint16Array.from(pair)),
+  );
+  const equal = await decodePngChannels(png(2, 1, 8, 2, [0, 5, 5, 5, 6, 6, 6]), "t");
+  expect(equal).toEqual([{ width: 2, height: 1, data: Uint8Array.of(5, 6) }]);
 });
 
 test("every row filter, by hand", async () => {

@@ -1,4 +1,5 @@
 import { fail } from "../util/errors.ts";
+import { joinBytes } from "./arrays.ts";
 import { deflate, inflate, MAX_INFLATION } from "./inflate.ts";
 
 /** A grey picture: `data[y * width + x]`, row 0 on top. */
@@ -28,6 +29,15 @@ interface PngHeader {
  * palettes, interlaced, damaged or cut files.
  */
 export async function decodePng(bytes: Uint8Array, name: string): Promise<GreyPicture> {
+  const pictures = await decodePngChannels(bytes, name);
+  if (pictures.length > 1) {
+    fail(`${name}: colour PNG; expected grey values: save it as 8-bit grey (one file per channel for colour).`);
+  }
+  return pictures[0];
+}
+
+/** As {@link decodePng}, but a picture in colour gives three: its red, green and blue values. */
+export async function decodePngChannels(bytes: Uint8Array, name: string): Promise<GreyPicture[]> {
   const { header, packed } = readChunks(bytes, name);
   const { width, height, bits, colour } = header;
   const channels = samples[colour];
@@ -46,7 +56,7 @@ export async function decodePng(bytes: Uint8Array, name: string): Promise<GreyPi
       else values[at] = (raw[row + ((x * bits) >> 3)] >> (8 - bits - ((x * bits) & 7))) & ((1 << bits) - 1);
     }
   }
-  return { width, height, data: channels === 1 ? values : greyOf(values, channels, bits, name) };
+  return coloursOf(values, channels, bits, name).map((data) => ({ width, height, data }));
 }
 
 /** Size and bits of a PNG from its first 33 bytes or more. */
@@ -87,7 +97,7 @@ function readChunks(bytes: Uint8Array, name: string): { header: PngHeader; packe
     if (type === "IEND") break;
     at = end + 4;
   }
-  return { header, packed: joined(parts) };
+  return { header, packed: joinBytes(parts) };
 }
 
 async function unpack(packed: Uint8Array, size: number, name: string): Promise<Uint8Array> {
@@ -132,21 +142,23 @@ function paeth(left: number, up: number, corner: number): number {
   return b <= c ? up : corner;
 }
 
-function greyOf<T extends Uint8Array | Uint16Array>(values: T, channels: number, bits: number, name: string): T {
+/** One array where all pixels are grey, else red, green and blue. */
+function coloursOf<T extends Uint8Array | Uint16Array>(values: T, channels: number, bits: number, name: string): T[] {
+  if (channels === 1) return [values];
   const colours = channels >= 3 ? 3 : 1;
   const opaque = 2 ** bits - 1;
-  const out = values.slice(0, values.length / channels) as T;
-  for (let i = 0; i < out.length; i++) {
-    const at = i * channels;
+  let grey = true;
+  for (let at = 0; at < values.length; at += channels) {
     if (channels > colours && values[at + colours] !== opaque) {
-      fail(`${name}: PNG with transparent pixels; expected grey values only: save it as 8-bit grey.`);
+      fail(`${name}: PNG with transparent pixels; expected opaque ones: save it without transparency.`);
     }
-    if (colours === 3 && (values[at] !== values[at + 1] || values[at] !== values[at + 2])) {
-      fail(`${name}: colour PNG; expected grey values: save it as 8-bit grey (one file per channel for colour).`);
-    }
-    out[i] = values[at];
+    if (colours === 3 && (values[at] !== values[at + 1] || values[at] !== values[at + 2])) grey = false;
   }
-  return out;
+  return Array.from({ length: grey ? 1 : colours }, (_, c) => {
+    const out = values.slice(0, values.length / channels) as T;
+    for (let i = 0; i < out.length; i++) out[i] = values[i * channels + c];
+    return out;
+  });
 }
 
 export interface PngPicture {
@@ -173,7 +185,7 @@ export async function encodePng({ width, height, channels, data }: PngPicture): 
   header[8] = 8;
   header[9] = channels === 1 ? GREY : RGB;
   const packed = await deflate([raw], "deflate");
-  return joined([
+  return joinBytes([
     Uint8Array.from(SIGNATURE),
     chunk("IHDR", header),
     chunk("IDAT", packed),
@@ -189,16 +201,6 @@ function chunk(type: string, data: Uint8Array): Uint8Array {
   bytes.set(data, 8);
   view.setUint32(data.length + 8, crc32(bytes.subarray(4, data.length + 8)));
   return bytes;
-}
-
-function joined(parts: Uint8Array[]): Uint8Array {
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
 }
 
 const crcTable = Uint32Array.from({ length: 256 }, (_, n) => {

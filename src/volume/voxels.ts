@@ -1,7 +1,15 @@
 import { fail } from "../util/errors.ts";
-import type { NiftiHeader } from "./nifti-header.ts";
-import { niftiTypes } from "./nifti-types.ts";
 import type { VoxelArray } from "./volume.ts";
+import { type VoxelType, voxelBytes } from "./voxel-types.ts";
+
+/** How voxels lie in a file. */
+export interface StoredVoxels {
+  type: VoxelType;
+  littleEndian: boolean;
+  /** value = slope * stored + intercept; 1 and 0 when the file has no scaling. */
+  slope: number;
+  intercept: number;
+}
 
 /** True where typed arrays hold the low byte first (every current engine). */
 const hostLittle = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
@@ -11,20 +19,20 @@ const hostLittle = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
  * a copy. `owned` allows swapping bytes in place. With a slope and intercept the result is Float32Array for types of up to
  * 16 bits and float32, else Float64Array.
  */
-export function decodeVoxels(raw: Uint8Array, header: NiftiHeader, owned: boolean, name: string): VoxelArray {
-  const { type, slope, intercept } = header;
-  const width = niftiTypes[type].bytes;
-  const swap = header.littleEndian !== hostLittle && width > 1;
+export function decodeVoxels(raw: Uint8Array, stored: StoredVoxels, owned: boolean, name: string): VoxelArray {
+  const { type, slope, intercept } = stored;
+  const width = voxelBytes[type];
+  const swap = stored.littleEndian !== hostLittle && width > 1;
   let bytes = raw;
   if (raw.byteOffset % width !== 0 || (swap && !owned)) bytes = raw.slice();
   if (swap) swapBytes(bytes, width);
-  const stored = viewOf(bytes, type, name);
-  return slope === 1 && intercept === 0 ? stored : scaled(stored, slope, intercept);
+  const values = viewOf(bytes, type, name);
+  return slope === 1 && intercept === 0 ? values : scaled(values, slope, intercept);
 }
 
-function viewOf(bytes: Uint8Array, type: NiftiHeader["type"], name: string): VoxelArray {
+function viewOf(bytes: Uint8Array, type: VoxelType, name: string): VoxelArray {
   const { buffer, byteOffset: at, byteLength } = bytes;
-  const count = byteLength / niftiTypes[type].bytes;
+  const count = byteLength / voxelBytes[type];
   switch (type) {
     case "uint8":
       return new Uint8Array(buffer, at, count);
