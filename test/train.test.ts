@@ -279,6 +279,73 @@ it("trains with another unit and smoothed labels, keeps both in the run and the 
   );
 });
 
+describe("learning from other models", () => {
+  const base = { ...options, fold: 0, epochSteps: 4 };
+  let teachers: string[];
+  beforeAll(async () => {
+    teachers = [join(folder, "teacher-1"), join(folder, "teacher-2", "model-last.safetensors")];
+    await trainNet({ ...base, data, budget: { steps: 30 }, settings: { window: "8" }, out: teachers[0] });
+    const other = { window: "8", seed: 1 };
+    await trainNet({ ...base, data, fold: 1, budget: { steps: 8 }, settings: other, out: join(folder, "teacher-2") });
+  });
+  const distil = (settings = {}) => ({ ...options.settings, distil: teachers, ...settings });
+
+  it("gives the same files with any number of threads, and when it is stopped and resumed", async () => {
+    const run = { ...base, data, budget: { steps: 10 }, settings: distil() };
+    const whole = join(folder, "student");
+    const said: string[] = [];
+    const progress = { ...silentProgress, say: (text: string) => said.push(text) };
+    const { run: record } = await trainNet({ ...run, threads: 1, progress, out: whole });
+    expect(record.settings).toMatchObject({ distil: teachers, distilWeight: 0.5, distilTemperature: 2 });
+    expect(record.teachers?.map(({ path }) => path)).toEqual(teachers);
+    const text = said.join("\n");
+    expect(text).toContain("learning from 2 models too, with weight 0.5 at temperature 2");
+    // The second one was trained on another fold, so with the cases that validate here.
+    expect(text).toMatch(/[12] of the [12] cases that validate trained a model of --distil/);
+
+    const cut = join(folder, "student-cut");
+    const stopper = new AbortController();
+    const live = (words: string): void => {
+      if (words.includes("step 6/")) stopper.abort();
+    };
+    const { signal } = stopper;
+    await trainNet({ ...run, threads: 2, progress: { ...silentProgress, live }, signal, out: cut });
+    const resume = { out: cut, resume: true };
+    await expect(trainNet({ ...resume, settings: { distilWeight: 1 } })).rejects.toThrow(
+      "another --distil-weight (0.5)",
+    );
+    await trainNet({ ...resume, settings: distil(), threads: 2, lowMemory: true });
+    expect(await outcome(cut)).toEqual(await outcome(whole));
+
+    const alone = join(folder, "no-teacher");
+    await trainNet({ ...run, settings: options.settings, threads: 1, out: alone });
+    expect((await outcome(alone)).log).not.toEqual((await outcome(whole)).log);
+  });
+
+  it("refuses a teacher that does not fit, that changed, or that is not there", async () => {
+    const out = join(folder, "refused-student");
+    const run = { ...base, data, budget: { steps: 4 }, settings: distil(), out };
+    await expect(trainNet({ ...run, settings: { window: "8", distilWeight: 1 } })).rejects.toThrow(
+      "Expected models to learn from with --distil-weight",
+    );
+    await expect(trainNet({ ...run, settings: distil({ distil: [join(folder, "none")] }) })).rejects.toThrow("none");
+    const coarse = JSON.parse(await readFile(join(teachers[0], "plan.json"), "utf8"));
+    await expect(trainNet({ ...run, plan: { ...coarse, spacing: [2, 2, 2] } })).rejects.toThrow(
+      "to prepare scans as this run does, but it differs in spacing: [1,1,1], here [2,2,2]; train with the plan.json",
+    );
+    const stopper = new AbortController();
+    const live = (words: string): void => {
+      if (words.includes("step 2/")) stopper.abort();
+    };
+    await trainNet({ ...run, progress: { ...silentProgress, live }, signal: stopper.signal });
+    const own = await readFile(teachers[1]);
+    await writeFile(teachers[1], await readFile(join(teachers[0], "model.safetensors")));
+    await expect(trainNet({ out, resume: true })).rejects.toThrow("is not the model that the run began to learn from");
+    await writeFile(teachers[1], own);
+    expect((await trainNet({ out, resume: true })).run.state).toBe("finished");
+  });
+});
+
 it("starts anew beside what is left of a run, and replaces one with --force", async () => {
   const run = { ...options, data, engine: "reference" as const, budget: { steps: 3 } };
   const [first, left] = [join(folder, "first"), join(folder, "left")];

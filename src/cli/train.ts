@@ -16,6 +16,7 @@ import { interruptedCode, untilStopped } from "./stop.ts";
 import {
   addGroups,
   dataOptions,
+  distilOptions,
   netOptions,
   option,
   parseNumber,
@@ -69,7 +70,7 @@ addGroups(command, [
     ],
   ],
   ["Net:", netOptions(defaultNet)],
-  ["Recipe (defaults: those of the preset):", recipeOptions()],
+  ["Recipe (defaults: those of the preset):", [...recipeOptions(), ...distilOptions()]],
 ]);
 
 export const trainCommand = command

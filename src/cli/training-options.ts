@@ -33,6 +33,9 @@ export interface TrainingOptions {
   augment?: string;
   loss?: string;
   labelSmoothing?: number;
+  distil?: string[];
+  distilWeight?: number;
+  distilTemperature?: number;
   optimiser?: string;
   weightDecay?: number;
   clip?: number;
@@ -131,6 +134,19 @@ export function recipeOptions(): Option[] {
   ];
 }
 
+/** Of learning from other models. */
+export function distilOptions(): Option[] {
+  return [
+    option(
+      "--distil <models>",
+      "model files or run folders, joined by commas: learn from the mean of their probabilities beside the labels",
+      (text) => text.split(",").map((path) => path.trim()),
+    ),
+    option("--distil-weight <n>", "weight of that term of the loss (default: 0.5)", parseNumber),
+    option("--distil-temperature <n>", "temperature that softens both sides of it (default: 2)", parseNumber),
+  ];
+}
+
 /** The same as the functions that train take it; words are checked here or there. */
 export function trainingOptionsOf(data: string | undefined, options: TrainingOptions) {
   return {
@@ -164,6 +180,9 @@ export function trainingOptionsOf(data: string | undefined, options: TrainingOpt
       augment: options.augment === undefined ? undefined : parseAugment(options.augment),
       loss: options.loss,
       labelSmoothing: options.labelSmoothing,
+      distil: options.distil,
+      distilWeight: options.distilWeight,
+      distilTemperature: options.distilTemperature,
       optimiser: options.optimiser,
       weightDecay: options.weightDecay,
       clip: options.clip,

@@ -1,7 +1,7 @@
 import type { Random } from "../util/random.ts";
 import type { Vec3 } from "../volume/volume.ts";
 import { type AugmentLevel, augmentLevels, type IntensityStep, intensitySteps } from "./augment-chain.ts";
-import { cutPatch, type Patch } from "./sample.ts";
+import { cutPatch, type Patch, type PatchSource } from "./sample.ts";
 import type { Plan, PreparedCase } from "./types.ts";
 import { warpPatch } from "./warp.ts";
 import { drawFactor, drawSpatial, spatialRanges } from "./warp-matrix.ts";
@@ -27,7 +27,13 @@ export function augmentPatch(
   const { warp, move, intensities } = augmentLevels[level];
   const ranges = spatialRanges(shape, plan.spacing);
   const matrix = warp ? drawSpatial(plan.spacing, ranges, random) : undefined;
-  const patch = matrix ? warpPatch(prepared, shape, start, matrix, into) : cutPatch(prepared, shape, start, into);
+  const read = (from: PatchSource, to?: Patch): Patch =>
+    matrix ? warpPatch(from, shape, start, matrix, to) : cutPatch(from, shape, start, to);
+  // As channels of another image, which has no label: the patch itself comes after it and sets that.
+  if (prepared.soft && into?.soft) {
+    read({ image: prepared.soft, shape: prepared.shape }, { image: into.soft, label: into.label, shape });
+  }
+  const patch = read(prepared, into);
   const channels = channelsOf(patch);
   const context = { shape, thick: ranges.thick, random };
   for (const step of intensitySteps) {
@@ -58,6 +64,7 @@ export function channelsOf({ image, label }: Patch): Float32Array[] {
 export function mirrorPatch(patch: Patch, axis: number): void {
   for (const x of channelsOf(patch)) flip(x, patch.shape, axis);
   flip(patch.label, patch.shape, axis);
+  if (patch.soft) flip(patch.soft, patch.shape, axis);
 }
 
 /** Mirrors an array of shape [D, H, W] along one axis, in place. */

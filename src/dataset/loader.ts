@@ -6,6 +6,7 @@ import { type AugmentLevel, augmentPatch } from "./augment.ts";
 import { augmentLevels } from "./augment-chain.ts";
 import { lookUp, masksOfClasses } from "./regions.ts";
 import { patchStart } from "./sample.ts";
+import { createSoft } from "./soft.ts";
 import type { Plan, PreparedCase } from "./types.ts";
 
 export interface BatchOptions {
@@ -28,7 +29,8 @@ const patchStream = 2;
 /**
  * The batch of one training step, fully determined by (cases, plan, options): input [N, C, ...patch], target class indices
  * (with regions: bit masks of them) [N, ...patch]. Cases come in a new random order each epoch, every case once; exactly every
- * third patch is centred on foreground (nnU-Net's oversampling of 1/3). No state is kept between steps, so training resumes anywhere.
+ * third patch is centred on foreground (nnU-Net's oversampling of 1/3). Cases with a teacher's probabilities give them to the batch. No state
+ * is kept between steps, so training resumes anywhere.
  */
 export function makeBatch(cases: readonly PreparedCase[], plan: Plan, options: BatchOptions): Batch {
   const { seed, step, batch = plan.batch, augment = "none", shift = 0, patch = plan.patch } = options;
@@ -37,6 +39,7 @@ export function makeBatch(cases: readonly PreparedCase[], plan: Plan, options: B
   const channels = plan.channels.length;
   const input = new Float32Array(batch * channels * voxels);
   const target = new Uint8Array(batch * voxels);
+  const soft = cases[0].soft ? createSoft(plan, batch, voxels) : undefined;
   for (let i = 0; i < batch; i++) {
     const position = step * batch + i;
     const prepared = cases[caseAt(cases.length, seed, position)];
@@ -46,12 +49,13 @@ export function makeBatch(cases: readonly PreparedCase[], plan: Plan, options: B
     augmentPatch(prepared, plan, patch, start, stream, augment, {
       image: input.subarray(i * channels * voxels, (i + 1) * channels * voxels),
       label: target.subarray(i * voxels, (i + 1) * voxels),
+      soft: soft?.part(i),
       shape: patch,
     });
   }
   // Augmentation votes among labels; only its result becomes regions.
   if (plan.regions) lookUp(target, masksOfClasses(plan.labels, plan.regions));
-  return { input, target };
+  return soft ? { input, target, soft: soft.finish() } : { input, target };
 }
 
 let known = { key: "", order: [] as number[] };

@@ -7,6 +7,16 @@ export interface Patch {
   image: Float32Array;
   /** Class indices [...shape]; zeros where the case has no label. */
   label: Uint8Array;
+  /** [F, ...shape], in the units of {@link PreparedCase.soft}; zeros outside the volume. */
+  soft?: Float32Array;
+  shape: Vec3;
+}
+
+/** Voxels to read a patch from. */
+export interface PatchSource {
+  /** [C, D, H, W]. */
+  image: Float32Array | Uint8Array;
+  label?: Uint8Array;
   shape: Vec3;
 }
 
@@ -61,7 +71,7 @@ export function patchStart(prepared: PreparedCase, patch: Vec3, random: Random, 
 }
 
 /** Copies the voxels at `start` into `into` (made when absent); zeros outside the volume. */
-export function cutPatch(prepared: PreparedCase, shape: Vec3, start: Vec3, into?: Patch): Patch {
+export function cutPatch(prepared: PatchSource, shape: Vec3, start: Vec3, into?: Patch): Patch {
   const [D, H, W] = prepared.shape;
   const [pD, pH, pW] = shape;
   const voxels = pD * pH * pW;

@@ -88,6 +88,8 @@ export interface PreparedCase {
   shape: Vec3;
   /** Class indices [D, H, W] (indices into Plan.labels). */
   label?: Uint8Array;
+  /** A teacher's probabilities [F, D, H, W] in steps of 1/255; see soft.ts. */
+  soft?: Uint8Array;
   /** What is needed to bring a prediction back to the input's own grid. */
   source: {
     /** Shape and affine of the file. */

@@ -1,6 +1,5 @@
 import type { Vec3 } from "../volume/volume.ts";
-import type { Patch } from "./sample.ts";
-import type { PreparedCase } from "./types.ts";
+import type { Patch, PatchSource } from "./sample.ts";
 import type { Matrix3 } from "./warp-matrix.ts";
 
 /** What stays the same for all rows of a patch. */
@@ -32,7 +31,7 @@ interface Row {
  * Reads a patch through a matrix, from the whole case (so rotated-in corners hold real voxels): intensities trilinear; labels
  * trilinear per class, then the heaviest class (ties: the lower index). Zeros outside the volume, as {@link cutPatch}.
  */
-export function warpPatch(prepared: PreparedCase, shape: Vec3, start: Vec3, m: Matrix3, into?: Patch): Patch {
+export function warpPatch(prepared: PatchSource, shape: Vec3, start: Vec3, m: Matrix3, into?: Patch): Patch {
   const { image, label } = prepared;
   const [D, H, W] = prepared.shape;
   const [pD, pH, pW] = shape;
@@ -110,7 +109,7 @@ const isInside = (p: number, size: number): boolean => p >= 0 && p < size - 1;
 function innerImage(
   out: Float32Array,
   at: number,
-  image: Float32Array,
+  image: PatchSource["image"],
   base: number,
   row: Row,
   H: number,
@@ -141,7 +140,14 @@ function innerImage(
 }
 
 /** Bilinear within the slice at `base`. */
-function flatImage(out: Float32Array, at: number, image: Float32Array, base: number, row: Row, W: number): void {
+function flatImage(
+  out: Float32Array,
+  at: number,
+  image: PatchSource["image"],
+  base: number,
+  row: Row,
+  W: number,
+): void {
   const { y: y0, x: x0, dy, dx, to } = row;
   for (let w = row.from; w < to; w++) {
     const y = y0 + dy * w;
@@ -162,7 +168,7 @@ function edgeImage(
   at: number,
   first: number,
   last: number,
-  image: Float32Array,
+  image: PatchSource["image"],
   base: number,
   row: Row,
   source: Source,

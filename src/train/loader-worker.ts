@@ -5,6 +5,7 @@ import type { LoaderData } from "./loader.ts";
 // Makes the batch of every step it is asked for; the reply's buffers move to the other thread without a copy.
 const { cases, plan, options } = workerData as LoaderData;
 parentPort?.on("message", (step: number) => {
-  const { input, target } = makeBatch(cases, plan, { ...options, step });
-  parentPort?.postMessage({ step, input, target }, [input.buffer as ArrayBuffer, target.buffer as ArrayBuffer]);
+  const batch = makeBatch(cases, plan, { ...options, step });
+  const buffers = Object.values(batch).map(({ buffer }) => buffer as ArrayBuffer);
+  parentPort?.postMessage({ step, batch }, buffers);
 });

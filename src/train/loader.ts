@@ -51,9 +51,9 @@ export function createWorkerLoader(data: LoaderData): Loader {
     made.delete(step);
     return batch;
   };
-  worker.on("message", ({ step, input, target }: Batch & { step: number }) => {
+  worker.on("message", ({ step, batch }: { step: number; batch: Batch }) => {
     if (!asked.delete(step)) return;
-    made.set(step, { input, target });
+    made.set(step, batch);
     if (waiting?.step === step) {
       waiting.resolve(take(step) as Batch);
       waiting = null;

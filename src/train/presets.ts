@@ -1,4 +1,5 @@
-import type { AugmentLevel } from "../dataset/augment.ts";
+import { resolve } from "node:path";
+import { type AugmentLevel, augmentLevels } from "../dataset/augment-chain.ts";
 import { poolFactors } from "../dataset/topology.ts";
 import type { Plan } from "../dataset/types.ts";
 import type { LossSpec, OptimiserSpec, TrainSpec } from "../engine/types.ts";
@@ -14,8 +15,12 @@ export function parsePreset(text: string): PresetName {
 }
 
 export function parseAugment(text: string): AugmentLevel {
-  if (text === "none" || text === "light" || text === "full") return text;
-  return fail(`Unknown --augment "${text}": expected none, light or full.`);
+  if (Object.hasOwn(augmentLevels, text)) return text as AugmentLevel;
+  return fail(
+    `Unknown --augment "${text}": expected ${Object.keys(augmentLevels)
+      .join(", ")
+      .replace(/, (?=\w+$)/, " or ")}.`,
+  );
 }
 
 /** Everything that decides the numbers of a run, besides the net, the plan and the cases. Stored in run.json. */
@@ -30,9 +35,16 @@ export interface TrainSettings {
   /** Voxels of a training window along D, H, W. */
   window: Vec3;
   augment: AugmentLevel;
+  /** Least share of the window by which augmented windows move about the middle; absent in runs of earlier versions: 0. */
+  shift?: number;
   loss: LossSpec;
   /** Of the loss's cross-entropy; absent where a run of an earlier version had none. */
   labelSmoothing?: number;
+  /** Models to learn from beside the labels, absolute paths; absent: none, and then the next two are absent too. */
+  distil?: string[];
+  /** Of the loss's term. */
+  distilWeight?: number;
+  distilTemperature?: number;
   optimiser: OptimiserSpec;
   /** Limit of the global gradient norm; 0 is none. */
   clip: number;
@@ -50,8 +62,12 @@ export function trainSpecOf(settings: TrainSettings, recompute = false): TrainSp
 }
 
 /** The loss with what is set beside its terms. */
-export function lossOf({ loss, labelSmoothing }: Pick<TrainSettings, "loss" | "labelSmoothing">): LossSpec {
-  return labelSmoothing ? { ...loss, labelSmoothing } : loss;
+export function lossOf({ loss, labelSmoothing, distil, distilWeight, distilTemperature }: TrainSettings): LossSpec {
+  return {
+    ...loss,
+    ...(labelSmoothing ? { labelSmoothing } : {}),
+    ...(distil ? { distil: { weight: distilWeight!, temperature: distilTemperature! } } : {}),
+  };
 }
 
 /** The windows of `strong` hold half of the plan's patch, but at least this many voxels (32 x 48 x 32). */
@@ -90,6 +106,7 @@ export function presetSettings(name: PresetName, plan: PlanPart): TrainSettings 
       batch: 16,
       window: [plan.dimensions === 2 ? 1 : 64, 64, 64],
       augment: "none",
+      shift: 0,
       loss: { dice: 1, eps: 1e-7, includeBackground: true },
       labelSmoothing: 0,
       optimiser: { kind: "adam", ...adam, weightDecay: 0 },
@@ -107,6 +124,8 @@ export function presetSettings(name: PresetName, plan: PlanPart): TrainSettings 
     batch: plan.batch,
     window: windowOf(plan),
     augment: "full",
+    // Pictures are often cut around what is sought; in a scan, windows are smaller than it is and move anyway.
+    shift: plan.dimensions === 2 ? 0.25 : 0,
     loss: { dice: 1, crossEntropy: 1, eps: 1e-5, includeBackground: false },
     labelSmoothing: 0,
     optimiser: { kind: "adamw", ...adam, weightDecay: 1e-4 },
@@ -145,6 +164,11 @@ export function resolveSettings(name: PresetName, given: GivenSettings, plan: Pl
   const { window, loss, optimiser = base.optimiser.kind, weightDecay, ...plain } = given;
   const stated = Object.fromEntries(Object.entries(plain).filter(([, value]) => value !== undefined));
   const settings: TrainSettings = { ...base, ...stated };
+  if (settings.distil) {
+    settings.distil = settings.distil.map((path) => resolve(path));
+    settings.distilWeight ??= 0.5;
+    settings.distilTemperature ??= 2;
+  }
   if (window !== undefined)
     settings.window = typeof window === "string" ? parseWindow(window, plan.dimensions) : window;
   if (loss !== undefined) settings.loss = typeof loss === "string" ? parseLoss(loss, base.loss) : loss;
@@ -165,6 +189,9 @@ export function resolveSettings(name: PresetName, given: GivenSettings, plan: Pl
   if (!(settings.clip >= 0)) fail(`Expected --clip to be 0 (no limit) or more, but got ${settings.clip}.`);
   range("ema", settings.ema, 0, 0.999999);
   range("dropout", settings.dropout, 0, 0.9);
+  range("shift", settings.shift ?? 0, 0, 0.5);
+  range("distil-weight", settings.distilWeight ?? 1, 1e-6, 1000);
+  range("distil-temperature", settings.distilTemperature ?? 1, 0.1, 100);
   range("label-smoothing", settings.labelSmoothing ?? 0, 0, 0.9);
   if (settings.labelSmoothing && !settings.loss.crossEntropy) {
     fail("Expected a loss with cross-entropy for --label-smoothing; add ce to --loss, as in dice+ce, or leave it out.");

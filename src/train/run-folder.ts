@@ -6,6 +6,7 @@ import type { NetSpec } from "../net/spec.ts";
 import { fail } from "../util/errors.ts";
 import { explainFileError, readJson, removeLeftovers, writeFileAtomic } from "../util/files.ts";
 import type { Budget, CheckPlan } from "./budget.ts";
+import type { TeacherRecord } from "./distil.ts";
 import type { TrainSettings } from "./presets.ts";
 
 /** What one set of weights reached. */
@@ -48,6 +49,8 @@ export interface RunFile {
   checks: CheckPlan;
   /** Measured once to turn minutes into steps. */
   calibration: { stepSeconds: number; caseSeconds: number } | null;
+  /** Where the run learns from other models. */
+  teachers?: TeacherRecord[];
   trainingCases: string[];
   validationCases: string[];
   state: "running" | "interrupted" | "finished" | "stopped at the time limit";

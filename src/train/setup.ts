@@ -4,6 +4,7 @@ import { parseGroups } from "../dataset/groups.ts";
 import { planDataset } from "../dataset/plan.ts";
 import { readDataset } from "../dataset/read.ts";
 import { netOutput } from "../dataset/regions.ts";
+import { softBytes } from "../dataset/soft.ts";
 import { foldsOf, type SplitOptions } from "../dataset/splits.ts";
 import { poolFactors, roundUpPatch } from "../dataset/topology.ts";
 import type { Dataset, Plan, Region } from "../dataset/types.ts";
@@ -96,6 +97,11 @@ export async function setUpRun(options: SetupOptions, progress: Progress): Promi
   // A net given as widths brings its own pools; the plan follows it.
   plan = { ...plan, pools: net.pools, kernels: net.kernels, patch: roundUpPatch(plan.patch, net.pools) };
   const settings = resolveSettings(options.preset ?? "strong", options.settings ?? {}, plan);
+  if (!settings.distil && (settings.distilWeight ?? settings.distilTemperature) !== undefined) {
+    fail(
+      "Expected models to learn from with --distil-weight and --distil-temperature; add --distil MODEL, or leave them out.",
+    );
+  }
   const { parameters } = countParameters(net);
   return { dataset, plan, netName, net, parameters, settings, fold, trainingCases, validationCases };
 }
@@ -306,8 +312,10 @@ export function memoryNeed(
   lowMemory?: boolean,
 ): MemoryNeed {
   const perVoxel = 4 * plan.channels.length + 1;
+  const softPerVoxel = settings.distil ? softBytes(plan) : 0;
+  const batchPerVoxel = perVoxel + (settings.distil ? 4 * net.outputChannels : 0);
   return {
-    casesBytes: voxels * perVoxel,
+    casesBytes: voxels * (perVoxel + softPerVoxel),
     fixedBytes: processBytes + planMemory(buildGraph(net, { batch: 1, shape: plan.patch })).total,
     step: { batch: settings.batch, window: settings.window, lowMemory: lowMemory ?? false },
     canSave: lowMemory !== undefined,
@@ -315,7 +323,7 @@ export function memoryNeed(
       const graph = buildGraph(net, { batch: step.batch, shape: step.window });
       return planMemory(graph, trainSpecOf(settings, step.lowMemory)).total;
     },
-    waitingBytes: ({ batch, window }) => waitingBatches * batch * voxelCount(window) * perVoxel,
+    waitingBytes: ({ batch, window }) => waitingBatches * batch * voxelCount(window) * batchPerVoxel,
     divisor: poolFactors(plan.pools),
   };
 }

@@ -3,10 +3,12 @@ import { resolve } from "node:path";
 import type { AugmentLevel } from "../dataset/augment.ts";
 import { createBackend } from "../engine/backend.ts";
 import type { Trainer } from "../engine/types.ts";
+import { planMemory } from "../engine/wasm/plan-memory.ts";
 import { buildGraph, initialise } from "../net/build.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import type { Budget } from "./budget.ts";
 import { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
+import { addSoftTargets, readTeachers, seenByTeachers, type Teachers } from "./distil.ts";
 import { createWorkerLoader, type Loader } from "./loader.ts";
 import { planRun } from "./plan-run.ts";
 import { prepareCases } from "./prepare.ts";
@@ -72,12 +74,14 @@ export async function trainNet(options: TrainOptions): Promise<TrainResult> {
     progress.say(`The run in ${options.out} is finished already (${previous.steps} steps).`);
     return { run: previous, folder: paths.folder, seconds: 0 };
   }
+  const teachers = setup.settings.distil && (await readTeachers(setup.settings.distil, setup, previous?.teachers));
   await checkRunMemory(setup, lowMemory);
   if (!previous) {
     await clearRunFolder(paths);
     await writeFileAtomic(paths.plan, `${JSON.stringify(setup.plan, null, 2)}\n`);
   }
   progress.say(describe(setup));
+  if (teachers) tellTeachers(teachers, setup, progress);
 
   const engine = previous?.engine ?? options.engine ?? "wasm";
   const { training, validation } = await prepareCases(setup, progress);
@@ -87,12 +91,22 @@ export async function trainNet(options: TrainOptions): Promise<TrainResult> {
   try {
     const backend = await createBackend({ name: engine, threads: options.threads });
     open.push(backend);
+    if (teachers) {
+      // Before the trainer has its memory, and within what that will take.
+      const maxBytes = planMemory(graph, trainSpecOf(settings, lowMemory)).total;
+      const temperature = settings.distilTemperature!;
+      await addSoftTargets(training, teachers, { backend, plan, temperature, maxBytes, progress });
+    }
     const trainer = await backend.trainer(graph, trainSpecOf(settings, lowMemory));
     open.push(trainer);
     trainer.setParameters(initialise(graph, settings.seed));
-    const { seed, batch, window } = settings;
+    const { seed, batch, window, shift } = settings;
     const startLoader = (augment: AugmentLevel): Loader => {
-      const loader = createWorkerLoader({ cases: training, plan, options: { seed, batch, augment, patch: window } });
+      const loader = createWorkerLoader({
+        cases: training,
+        plan,
+        options: { seed, batch, augment, shift, patch: window },
+      });
       open.push(loader);
       return loader;
     };
@@ -103,6 +117,7 @@ export async function trainNet(options: TrainOptions): Promise<TrainResult> {
     const planned = previous
       ? { run: { ...previous, state: "running" as const }, deadline: Number.POSITIVE_INFINITY }
       : await planRun(options, setup, { trainer, graph, batches, validator, validation, began, engine });
+    if (teachers) planned.run = { ...planned.run, teachers: teachers.records };
     // The number of steps may have chosen another augmentation than the one that was measured.
     if (planned.run.settings.augment !== settings.augment) {
       await batches.close();
@@ -141,6 +156,19 @@ function describe({ netName, parameters, dataset, settings, fold, trainingCases,
   return (
     `${netName} (${parameters.toLocaleString("en-US")} parameters) on ${dataset.name}: ${trainingCases.length} cases train, ` +
     `${checked}; windows of ${settings.window.join("x")}, batch ${settings.batch}`
+  );
+}
+
+function tellTeachers(teachers: Teachers, { settings, validationCases }: RunSetup, progress: Progress): void {
+  const { length } = teachers.models;
+  progress.say(
+    `learning from ${length} ${length === 1 ? "model" : "models"} too, with weight ${settings.distilWeight} at ` +
+      `temperature ${settings.distilTemperature}`,
+  );
+  const seen = seenByTeachers(teachers, validationCases).length;
+  if (seen === 0) return;
+  progress.say(
+    `${seen} of the ${validationCases.length} cases that validate trained a model of --distil: their Dice will be too good`,
   );
 }
 
