@@ -1,5 +1,5 @@
 import { fail } from "../util/errors.ts";
-import { readChannels, readVolume } from "../volume/files.ts";
+import { readChannels, readVolume, scanExtension } from "../volume/files.ts";
 import type { Volume } from "../volume/volume.ts";
 import { prepareCase } from "./preprocess.ts";
 import type { Dataset, DatasetCase, Plan, PreparedCase } from "./types.ts";
@@ -9,7 +9,10 @@ export async function readCase(
   entry: DatasetCase,
   channels: readonly string[],
 ): Promise<{ images: Volume[]; label?: Volume }> {
-  const images = (await Promise.all(entry.images.map((path) => readChannels(path)))).flat();
+  let images = (await Promise.all(entry.images.map((path) => readChannels(path)))).flat();
+  // A picture in grey among colour ones has three equal channels.
+  const grey = images.length === 1 && scanExtension(entry.images[0]) === ".png";
+  if (grey && channels.length === 3) images = [images[0], images[0], images[0]];
   if (images.length !== channels.length) {
     fail(
       `Expected ${channels.length} channels (${channels.join(", ")}) for case ${entry.id}, but its files hold ${images.length}; mend the files or the channel names in dataset.json.`,

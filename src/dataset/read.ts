@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { fail, UserError } from "../util/errors.ts";
-import { readVolume, scanExtension } from "../volume/files.ts";
+import { readChannels, readVolume, scanExtension, scanExtensions } from "../volume/files.ts";
 import type { Volume } from "../volume/volume.ts";
 import { type ListedCase, parseDatasetJson, parseSplits } from "./datasetJson.ts";
 import { channelSuffix, findCases, listSome, stemOf } from "./layout.ts";
@@ -90,8 +90,10 @@ function resolveListed(items: ListedCase[], root: string, channels: number, need
 }
 
 function testLabel(root: string, entry: DatasetCase): string | undefined {
-  const path = join(root, "labelsTs", `${entry.id}${scanExtension(entry.images[0])}`);
-  return existsSync(path) ? path : undefined;
+  const ending = scanExtension(entry.images[0]);
+  // A folder of slices may have its label map as a folder or as any file.
+  const endings = ending ? [ending] : ["", ...scanExtensions];
+  return endings.map((end) => join(root, "labelsTs", `${entry.id}${end}`)).find((path) => existsSync(path));
 }
 
 function checkIds(cases: DatasetCase[], where: string): void {
@@ -140,22 +142,40 @@ async function readPlain(options: ReadOptions): Promise<Dataset> {
   }
   const { allowIncomplete = false } = options;
   const training = await findCases({ images: options.images, labels: options.labels, allowIncomplete });
-  const channels = Math.max(...training.map((entry) => entry.images.length));
-  const odd = training.find((entry) => entry.images.length !== channels);
+  const files = Math.max(...training.map((entry) => entry.images.length));
+  const odd = training.find((entry) => entry.images.length !== files);
   if (odd && !allowIncomplete) {
     fail(
-      `Expected ${channels} image files for every case in ${options.images}, but ${odd.id} has ${odd.images.length}; add the missing channels.`,
+      `Expected ${files} image files for every case in ${options.images}, but ${odd.id} has ${odd.images.length}; add the missing channels.`,
     );
   }
+  const labels = await discoverLabels(training, allowIncomplete);
+  const channels = await discoverChannels(training, files, allowIncomplete);
   const root = resolve(options.images);
   return {
     name: options.name ?? basename(root),
     root,
-    channels: Array.from({ length: channels }, (_, c) => `channel ${c}`),
-    labels: await discoverLabels(training, allowIncomplete),
+    channels,
+    labels,
     training,
     test: [],
   };
+}
+
+/** Names for the channels of plain folders. Where a case is one file, this may hold several: the first one tells. */
+async function discoverChannels(cases: DatasetCase[], files: number, allowIncomplete: boolean): Promise<string[]> {
+  const numbered = (count: number): string[] => Array.from({ length: count }, (_, c) => `channel ${c}`);
+  if (files !== 1) return numbered(files);
+  for (const path of cases.flatMap(({ images }) => images)) {
+    try {
+      const inside = (await readChannels(path)).length;
+      return scanExtension(path) === ".png" && inside === 3 ? ["red", "green", "blue"] : numbered(inside);
+    } catch (error) {
+      // verify comes to this file itself and says what is wrong with it.
+      if (!(allowIncomplete && error instanceof UserError)) throw error;
+    }
+  }
+  return numbered(1);
 }
 
 /** The label values present in the files of plain folders, background always among them. */
