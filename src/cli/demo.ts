@@ -11,7 +11,14 @@ import { type CaseMetrics, evaluateCase } from "../evaluate/case.ts";
 import { type Summary, summarise } from "../evaluate/summary.ts";
 import { loadModel } from "../model/files.ts";
 import type { Model } from "../model/types.ts";
-import { type CaseChoice, findInputs, outputPath, type PredictInput } from "../predict/files.ts";
+import {
+  type CaseChoice,
+  findInputs,
+  formatLike,
+  outputPath,
+  type PredictInput,
+  writePrediction,
+} from "../predict/files.ts";
 import { createPredictor } from "../predict/segment.ts";
 import type { Budget } from "../train/budget.ts";
 import { type EpochRecord, readLog } from "../train/log.ts";
@@ -19,7 +26,7 @@ import { createProgress, type Progress } from "../train/progress.ts";
 import { runPaths } from "../train/run-folder.ts";
 import { trainNet } from "../train/train.ts";
 import { writeFileAtomic } from "../util/files.ts";
-import { readChannels, readVolume, writeVolume } from "../volume/files.ts";
+import { readChannels, readVolume } from "../volume/files.ts";
 import { reorient } from "../volume/orientation.ts";
 import type { Volume } from "../volume/volume.ts";
 import { type DemoPicture, demoPage, predictionColour, truthColour } from "./demo-page.ts";
@@ -129,7 +136,7 @@ async function predictUnseen(work: Unseen): Promise<{ inputs: PredictInput[]; ca
       progress.live(`segmenting ${index + 1}/${inputs.length} ${input.id}`);
       const { images, label } = await readCase(input, dataset.channels);
       const { labels } = await predictor.segment(images, { id: input.id });
-      await writeVolume(outputPath(folder, input), labels);
+      await writePrediction(folder, input.id, labels, await formatLike(input.images[0]));
       cases.push(evaluateCase(input.id, labels, label!, dataset.labels));
     }
     predictor.close();
@@ -175,7 +182,8 @@ async function picturesOf(
       scan.shape[0] === 1 ? volume : reorient({ ...volume, affine: scan.affine });
     const image = upright(scan);
     const truth = upright(await readVolume(input.label!));
-    const prediction = upright(await readVolume(outputPath(folder, input)));
+    const format = await formatLike(input.images[0]);
+    const prediction = upright(await readVolume(outputPath(folder, input.id, format, scan.shape[0])));
     const outlines = [
       { label: truth, colour: truthColour },
       { label: prediction, colour: predictionColour },

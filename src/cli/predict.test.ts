@@ -7,7 +7,7 @@ import { saveModel } from "../model/files.ts";
 import { sampleModel } from "../model/sample.ts";
 import { flat } from "../net/make.ts";
 import { random } from "../util/random.ts";
-import { readVolume, writeVolume } from "../volume/files.ts";
+import { readVolume, writeStack, writeVolume } from "../volume/files.ts";
 import type { Vec3, Volume } from "../volume/volume.ts";
 import { predictCommand, windowsText } from "./predict.ts";
 
@@ -156,6 +156,27 @@ test("PNG in, PNG out; test cases; training cases are marked", async () => {
   expect(stdout).not.toContain("used to train");
   await predict(at("set"), "--model", at("run"), "--cases", "all", "--out", at("all"));
   expect(stdout).toContain("2 of these cases were used to train a model");
+});
+
+test("formats: as the input, or as --format says; PNG slices in a folder are one scan for a 3D model", async () => {
+  const image = await readVolume(at("set/imagesTr/a.nii.gz"));
+  await mkdir(at("forms"));
+  await writeVolume(at("forms/a.nrrd"), image);
+  await writeVolume(at("forms/b.mha"), image);
+  const bytes = { ...image, data: Uint8Array.from(image.data, (value) => 100 + 20 * value) };
+  await writeStack(at("slices"), bytes);
+  await predict(at("forms"), at("slices"), "--model", at("run"), "--out", at("like"));
+  expect((await readdir(at("like"))).sort()).toEqual(["a.nrrd", "b.mha", "slices"]);
+  const [a, b, png] = await Promise.all(["a.nrrd", "b.mha", "slices"].map((name) => readVolume(at("like", name))));
+  expect([a.data, a.affine]).toEqual([b.data, image.affine]);
+  expect(png.shape).toEqual(image.shape);
+  await predict(at("forms/a.nrrd"), "--model", at("run"), "--format", "nii.gz", "--out", at("forced"));
+  expect((await readVolume(at("forced/a.nii.gz"))).data).toEqual(a.data);
+  // A folder of such folders is a folder of scans, for predict and evaluate alike.
+  await mkdir(at("stacks"));
+  await cp(at("slices"), at("stacks/one"), { recursive: true });
+  await predict(at("stacks"), "--model", at("run"), "--format", "nrrd", "--out", at("from-stacks"));
+  expect((await readVolume(at("from-stacks/one.nrrd"))).data).toEqual(png.data);
 });
 
 test("what cannot be predicted is refused before anything is written", async () => {

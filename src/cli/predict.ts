@@ -3,18 +3,27 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { readCase } from "../dataset/load.ts";
 import { createBackend } from "../engine/backend.ts";
 import { loadModels } from "../model/files.ts";
-import { assertSafeFolder, type CaseChoice, findInputs, outputPath, type PredictInput } from "../predict/files.ts";
+import {
+  assertSafeFolder,
+  type CaseChoice,
+  findInputs,
+  formatLike,
+  type OutputFormat,
+  outputFormats,
+  type PredictInput,
+  writePrediction,
+} from "../predict/files.ts";
 import { postprocessingWords } from "../predict/postprocess.ts";
 import { createPredictor, type Predictor, type Segmentation } from "../predict/segment.ts";
 import { createProgress, durationText, type Progress } from "../train/progress.ts";
 import { UserError } from "../util/errors.ts";
-import { writeVolume } from "../volume/files.ts";
 import { updateUncertainty } from "./uncertainty-file.ts";
 
 interface PredictCommandOptions {
   model: string[];
   out: string;
   cases?: CaseChoice;
+  format?: OutputFormat;
   threads?: number;
   engine: "wasm" | "reference";
   window: "auto" | "patch";
@@ -77,6 +86,9 @@ export const predictCommand = new Command("predict")
       "--cases <part>",
       "cases of a data set: those that the model was validated on (val) or trained on (train), its test cases, or all",
     ).choices(["val", "test", "train", "all"]),
+  )
+  .addOption(
+    new Option("--format <ending>", "format of the label maps (default: that of the scan)").choices(outputFormats),
   )
   .addOption(new Option("--threads <n>", "compute threads (default: all processors)").argParser(whole(1)))
   .addOption(new Option("--engine <name>", "compute engine").choices(["wasm", "reference"]).default("wasm"))
@@ -188,8 +200,8 @@ async function predictAll(
         },
       });
       progress.live(`${head}  writing`);
-      const file = outputPath(options.out, input);
-      await writeVolume(file, labels);
+      const format = options.format ?? (await formatLike(input.images[0]));
+      const file = await writePrediction(options.out, id, labels, format);
       done.push({ id, file, removed, milliseconds, ...(uncertainty ? { uncertainty } : {}) });
       if (!options.json) progress.say(`${head}  ${milliseconds.total.toFixed(0)} ms`);
     } catch (error) {

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { fail } from "../util/errors.ts";
-import { scanExtension, scanExtensions } from "../volume/files.ts";
+import { holdsSlices, scanExtension, scanExtensions } from "../volume/files.ts";
 import type { DatasetCase } from "./types.ts";
 
 /** Where the cases of one part (training or test) lie. */
@@ -30,12 +30,19 @@ export function channelSuffix(stem: string): { id: string; channel: number } | u
   return match ? { id: match[1], channel: Number(match[2]) } : undefined;
 }
 
-/** Scan files of a folder: stem -> absolute path, in name order. Two files with one stem are a UserError. */
+/**
+ * Scans of a folder: stem -> absolute path, in name order: its scan files, or where it has none the folders of slices in it. Two
+ * files with one stem are a UserError.
+ */
 export async function scanFiles(folder: string, ending?: string): Promise<Map<string, string>> {
   if (!existsSync(folder)) fail(`Expected a folder of scans at ${folder}, but there is none; check the path.`);
   const files = new Map<string, string>();
-  for (const name of (await readdir(folder)).sort()) {
-    if (name.startsWith(".") || !scanExtension(name) || (ending && !name.endsWith(ending))) continue;
+  const entries = (await readdir(folder)).filter((name) => !name.startsWith(".")).sort();
+  const names = entries.filter((name) => scanExtension(name) && (!ending || name.endsWith(ending)));
+  if (names.length === 0 && (!ending || ending === ".png")) {
+    for (const name of entries) if (await holdsSlices(join(folder, name))) names.push(name);
+  }
+  for (const name of names) {
     const stem = stemOf(name);
     const other = files.get(stem);
     if (other) fail(`Expected one file for ${stem} in ${folder}, but ${other} and ${name} both claim it; remove one.`);
@@ -70,7 +77,7 @@ export async function findCases(folders: CaseFolders): Promise<DatasetCase[]> {
     const entry = cases.get(id) ?? { id, images: [] };
     // Names are sorted, so channel files arrive in channel order; one that is missing keeps its place, by its name.
     while (split && entry.images.length < split.channel) {
-      const missing = `${id}_${String(entry.images.length).padStart(4, "0")}${scanExtension(path)}`;
+      const missing = `${id}_${String(entry.images.length).padStart(4, "0")}${scanExtension(path) ?? ""}`;
       entry.images.push(resolve(join(folders.images, missing)));
     }
     entry.images.push(path);
@@ -94,7 +101,7 @@ export async function findCases(folders: CaseFolders): Promise<DatasetCase[]> {
   }
   for (const id of lonely) cases.set(id, { id, images: [], label: labels.get(id) });
   for (const entry of cases.values()) {
-    if (!entry.label) entry.label = resolve(folders.labels!, `${entry.id}${scanExtension(entry.images[0])}`);
+    if (!entry.label) entry.label = resolve(folders.labels!, `${entry.id}${scanExtension(entry.images[0]) ?? ""}`);
   }
   return [...cases.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
 }

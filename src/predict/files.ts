@@ -7,7 +7,8 @@ import type { DatasetCase } from "../dataset/types.ts";
 import type { Model } from "../model/types.ts";
 import { fail } from "../util/errors.ts";
 import { explainFileError } from "../util/files.ts";
-import { scanExtension, scanExtensions } from "../volume/files.ts";
+import { holdsSlices, scanExtension, scanExtensions, writeStack, writeVolume } from "../volume/files.ts";
+import type { Volume } from "../volume/volume.ts";
 
 /** Which cases of a data set to predict: `val` and `train` are those of the models themselves. */
 export type CaseChoice = "val" | "train" | "test" | "all";
@@ -25,8 +26,8 @@ export interface FindOptions {
 }
 
 /**
- * The cases that `paths` stand for: a scan file (`_0000` gathers its channels), a folder of scans, or a data set folder. Throws
- * UserError for a path that does not exist or holds no scan, two cases with one id, and a choice that gives no case.
+ * The cases that `paths` stand for: a scan file (`_0000` gathers its channels), a folder of scans, or a data set folder. A folder of
+ * PNG slices is one scan for a 3D model, and a scan a slice for a 2D one. Throws UserError for a path that does not exist or holds no scan, two cases with one id, and a choice that gives no case.
  */
 export async function findInputs(
   paths: readonly string[],
@@ -44,6 +45,8 @@ export async function findInputs(
       found.push(...(await datasetInputs(path, models, options.cases)));
     } else if (options.cases) {
       fail(`Expected a data set folder for --cases ${options.cases}, but there is no dataset.json in ${path}.`);
+    } else if (models[0].plan.patch[0] > 1 && (await holdsSlices(path))) {
+      found.push(plain({ id: basename(resolve(path)), images: [resolve(path)] }));
     } else if (info.isDirectory()) {
       found.push(...(await findCases({ images: path })).map(plain));
     } else {
@@ -112,9 +115,33 @@ async function datasetInputs(
   return chosen;
 }
 
-/** Path of a case's prediction: PNG for PNG input, else compressed NIfTI. */
-export function outputPath(folder: string, input: DatasetCase): string {
-  return join(folder, `${input.id}${scanExtension(input.images[0]) === ".png" ? ".png" : ".nii.gz"}`);
+/** Formats that predictions are written in. */
+export const outputFormats = ["nii.gz", "nii", "nrrd", "mha", "png"] as const;
+export type OutputFormat = (typeof outputFormats)[number];
+
+/** The format of a scan's own file, or compressed NIfTI where predictions are not written in that one. */
+export async function formatLike(image: string): Promise<OutputFormat> {
+  const ending = scanExtension(image);
+  if (ending === ".png" || (ending === null && (await holdsSlices(image)))) return "png";
+  if (ending === ".nrrd" || ending === ".nhdr") return "nrrd";
+  return ending === ".mha" || ending === ".mhd" ? "mha" : "nii.gz";
+}
+
+/** Path of a case's prediction: several slices of PNG are a folder. */
+export function outputPath(folder: string, id: string, format: OutputFormat, slices: number): string {
+  return join(folder, format === "png" && slices > 1 ? id : `${id}.${format}`);
+}
+
+/** Writes a label map under its case's name; returns the path. */
+export async function writePrediction(
+  folder: string,
+  id: string,
+  labels: Volume<Uint8Array>,
+  format: OutputFormat,
+): Promise<string> {
+  const path = outputPath(folder, id, format, labels.shape[0]);
+  await (scanExtension(path) ? writeVolume(path, labels) : writeStack(path, labels));
+  return path;
 }
 
 /** Refuses a folder that holds inputs: a prediction must never stand in for a scan or a true label. */
