@@ -31,6 +31,7 @@ export interface TrainingOptions {
   batch?: number;
   patch?: string;
   augment?: string;
+  shift?: number;
   loss?: string;
   labelSmoothing?: number;
   distil?: string[];
@@ -118,7 +119,12 @@ export function recipeOptions(): Option[] {
     option("--patch <shape>", "training window, as in 32x48x32"),
     option(
       "--augment <level>",
-      "none, light (intensities, mirroring) or full (nnU-Net's; strong runs it from 3000 steps on, light below)",
+      "none, light (intensities, mirroring), full (nnU-Net's), or its spatial or intensity part (strong: full from 3000 steps on, else light)",
+    ),
+    option(
+      "--shift <share>",
+      "least share of the window by which augmented windows move about the middle, over the edge where they are as large as the scan; 0 is none",
+      parseNumber,
     ),
     option("--loss <terms>", "dice, ce, focal, tversky joined by +, with weights, as in dice+ce:0.5"),
     option(
@@ -178,6 +184,7 @@ export function trainingOptionsOf(data: string | undefined, options: TrainingOpt
       batch: options.batch,
       window: options.patch,
       augment: options.augment === undefined ? undefined : parseAugment(options.augment),
+      shift: options.shift,
       loss: options.loss,
       labelSmoothing: options.labelSmoothing,
       distil: options.distil,

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { appendLine } from "../util/json-lines.ts";
-import { type EpochRecord, progressChart, readLog, rewindLog } from "./log.ts";
+import { type EpochRecord, progressChart, readLog, rewindLog, waitingShare } from "./log.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -26,6 +26,16 @@ const record = (epoch: number, validationDice: number[] | null = null): EpochRec
 });
 
 describe("log.jsonl", () => {
+  it("adds the waiting of epochs up by their time", () => {
+    // 0.1 of 3 s and 0.5 of 1 s: 0.8 of 4 s.
+    const epochs = [
+      { seconds: 3, waitingShare: 0.1 },
+      { seconds: 1, waitingShare: 0.5 },
+    ];
+    expect(waitingShare(epochs)).toBeCloseTo(0.2, 12);
+    expect(waitingShare([])).toBe(0);
+  });
+
   it("goes back to a checkpoint's epoch, also past a line that a kill cut off", async () => {
     const path = join(folder, "log.jsonl");
     expect(await readLog(path)).toEqual([]);

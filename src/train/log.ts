@@ -31,6 +31,12 @@ export const readLog = (path: string): Promise<EpochRecord[]> => readLines(path)
 export const rewindLog = (path: string, epoch: number): Promise<EpochRecord[]> =>
   rewindLines(path, (record: EpochRecord) => record.epoch < epoch);
 
+/** Share of the time of all steps that they waited for their batches. */
+export function waitingShare(records: readonly Pick<EpochRecord, "seconds" | "waitingShare">[]): number {
+  const seconds = records.reduce((sum, r) => sum + r.seconds, 0);
+  return records.reduce((sum, r) => sum + r.seconds * r.waitingShare, 0) / Math.max(1e-9, seconds);
+}
+
 /** progress.svg: loss, soft training Dice and validation Dice over the steps. */
 export function progressChart(records: readonly EpochRecord[], classNames: readonly string[], title: string): string {
   const points = (value: (r: EpochRecord) => number | null): [number, number][] =>

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Vec3 } from "../volume/volume.ts";
 import {
   augmentationFor,
+  parseAugment,
   parseLoss,
   parseOptimiser,
   parseWindow,
@@ -42,6 +43,15 @@ describe("presets", () => {
       loss: { dice: 1, eps: 1e-7, includeBackground: true },
       optimiser: { kind: "adam", weightDecay: 0 },
     });
+  });
+
+  it("moves windows of pictures about, and knows every level by name", () => {
+    expect(presetSettings("strong", plan).shift).toBe(0);
+    expect(presetSettings("strong", { ...plan, dimensions: 2, patch: [1, 128, 128] }).shift).toBe(0.25);
+    expect(presetSettings("paper", { ...plan, dimensions: 2, patch: [1, 128, 128] }).shift).toBe(0);
+    expect(() => resolveSettings("strong", { shift: 0.6 }, plan)).toThrow("--shift to be a number from 0 to 0.5");
+    expect(["none", "light", "full", "spatial", "intensity"].map(parseAugment)).toContain("spatial");
+    expect(() => parseAugment("heavy")).toThrow("expected none, light, full, spatial or intensity");
   });
 
   it("augments fully in long runs, lightly in short ones, and as stated where it is stated", () => {

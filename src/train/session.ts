@@ -10,7 +10,7 @@ import { appendLine } from "../util/json-lines.ts";
 import { replan } from "./budget.ts";
 import { type Best, type Checkpoint, writeCheckpoint } from "./checkpoint.ts";
 import { dropoutFactors } from "./dropout.ts";
-import { type EpochRecord, progressChart, rewindLog } from "./log.ts";
+import { type EpochRecord, progressChart, rewindLog, waitingShare } from "./log.ts";
 import { type BatchSource, type EpochSums, emptySums, runSteps, type StepTimes } from "./loop.ts";
 import { type Progress, progressText } from "./progress.ts";
 import { type RunFile, type RunPaths, type RunScore, writeRunFile } from "./run-folder.ts";
@@ -191,6 +191,9 @@ export async function runSession(session: Session, start: Checkpoint): Promise<R
     if (!outOfTime && step < steps) await keepTime(epochs, record);
   }
 
+  if (records.length > 0) {
+    progress.say(`steps waited for data ${(100 * waitingShare(records)).toFixed(1)} % of their time`);
+  }
   const weights = trainer.getAverage();
   const last: RunScore = { step, meanDice: lastDice && mean(lastDice), dice: lastDice };
   await writeModel(paths.last, modelOf(run, session.plan, weights, last));
