@@ -218,7 +218,8 @@ function differenceCells(c: Comparison): string[] {
   ];
 }
 
-function table(head: readonly string[], body: readonly (readonly string[])[]): string {
+/** Rows of markup under a head of plain text; a row of one cell is a heading over the whole width. */
+export function table(head: readonly string[], body: readonly (readonly string[])[]): string {
   const row = (cells: readonly string[]): string =>
     cells.length === 1
       ? `<tr><th colspan="${head.length}" scope="rowgroup">${cells[0]}</th></tr>`

@@ -44,7 +44,7 @@ export function niceTicks(low: number, high: number, count: number): number[] {
 }
 
 /** Powers of ten in [low, high], both above 0, with 2 and 5 between where there is room; round steps where those are few. */
-function logTicks(low: number, high: number): number[] {
+export function logTicks(low: number, high: number): number[] {
   const first = Math.floor(Math.log10(low));
   const decades = Array.from({ length: Math.ceil(Math.log10(high)) - first + 1 }, (_, i) => 10 ** (first + i));
   const finer = decades.length > 4 ? decades : decades.flatMap((ten) => [ten, 2 * ten, 5 * ten]);
