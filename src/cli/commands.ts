@@ -20,14 +20,14 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./verify.ts")).verifyCommand,
   },
   {
-    name: "report",
-    summary: "show a data set on one page: sizes, volumes, intensities, unusual cases with pictures",
-    load: async () => (await import("./report.ts")).reportCommand,
-  },
-  {
     name: "plan",
     summary: "measure a data set and decide spacing, patch, pools and normalisation",
     load: async () => (await import("./plan.ts")).planCommand,
+  },
+  {
+    name: "augment",
+    summary: "show what augmentation does to a scan, as a picture, and how long it takes",
+    load: async () => (await import("./augment.ts")).augmentCommand,
   },
   {
     name: "info",

@@ -50,28 +50,29 @@ export async function drawFigures(figures: readonly Figure[], options: { load?: 
   const { textMetrics } = vega as unknown as { textMetrics: { width: (item: TextItem, text: unknown) => number } };
   textMetrics.width = (item, text) => 0.53 * (item.fontSize ?? 11) * String(text ?? item.text ?? "").length;
 
-  const resvg = await tryLoad<typeof import("@resvg/resvg-js")>(get, "@resvg/resvg-js");
-  const fontFiles = fontPaths();
+  const toPng = await createPngMaker(get);
   const drawings: Drawing[] = [];
   for (const figure of figures) {
     const view = new vega.View(vega.parse(lite.compile(figure.spec).spec), { renderer: "none" });
     const svg = ownIds(await view.toSVG(), figure.name);
     view.finalize();
-    const png =
-      resvg && fontFiles
-        ? new resvg.Resvg(svg, {
-            fitTo: { mode: "zoom", value: pngScale },
-            font: { fontFiles, loadSystemFonts: false, defaultFontFamily: "Lato" },
-          })
-            .render()
-            .asPng()
-        : null;
+    const png = toPng ? toPng(svg, pngScale) : null;
     drawings.push({ figure, svg, png });
   }
-  const missing = drawings.some(({ png }) => png === null)
-    ? advice("PNG files of the figures", ["@resvg/resvg-js", "@expo-google-fonts/lato"])
-    : null;
+  const missing = drawings.some(({ png }) => png === null) ? advice("PNG files of the figures", pngPackages) : null;
   return { drawings, missing };
+}
+
+/** The optional packages that PNG needs. */
+export const pngPackages = ["@resvg/resvg-js", "@expo-google-fonts/lato"];
+
+/** Draws SVG as PNG, `scale` pixels a unit, with the font Lato; null where {@link pngPackages} are missing. */
+export async function createPngMaker(get: Load = load): Promise<((svg: string, scale: number) => Uint8Array) | null> {
+  const resvg = await tryLoad<typeof import("@resvg/resvg-js")>(get, "@resvg/resvg-js");
+  const fontFiles = fontPaths();
+  if (!resvg || !fontFiles) return null;
+  const font = { fontFiles, loadSystemFonts: false, defaultFontFamily: "Lato" };
+  return (svg, scale) => new resvg.Resvg(svg, { fitTo: { mode: "zoom", value: scale }, font }).render().asPng();
 }
 
 interface TextItem {
