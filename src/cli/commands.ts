@@ -20,6 +20,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./verify.ts")).verifyCommand,
   },
   {
+    name: "report",
+    summary: "show a data set on one page: sizes, volumes, intensities, unusual cases with pictures",
+    load: async () => (await import("./report.ts")).reportCommand,
+  },
+  {
     name: "plan",
     summary: "measure a data set and decide spacing, patch, pools and normalisation",
     load: async () => (await import("./plan.ts")).planCommand,
