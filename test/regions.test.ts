@@ -65,7 +65,7 @@ const options: Omit<TrainOptions, "out"> = {
   levels: 3,
   convs: 2,
   folds: 4,
-  budget: { steps: 300 },
+  budget: { steps: 200 },
   epochSteps: 100,
   settings: { window: "16", augment: "light", batch: 4 },
 };
@@ -98,10 +98,11 @@ test("nested regions: training, prediction and evaluation agree; export and info
   stdout = "";
   await infoCommand.parseAsync([at("run")], { from: "user" });
   expect(stdout).toMatch(/^head +conv 1x1x1 +4 +3 /m);
-}, 60_000);
+}, 120_000);
 
-test("the same bits with two threads as with one, and resumed as not", async () => {
-  const short = { ...options, data: root, budget: { steps: 4 }, epochSteps: 2 };
+test("the same bits with two threads as with one, and resumed as not, with weights and a share of foreground", async () => {
+  const settings = { ...options.settings, classWeights: "auto", foreground: 0.5 };
+  const short = { ...options, settings, data: root, budget: { steps: 4 }, epochSteps: 2 };
   const one = await trainNet({ ...short, threads: 1, out: at("one") });
   await trainNet({ ...short, threads: 2, out: at("two") });
   const controller = new AbortController();
@@ -112,9 +113,15 @@ test("the same bits with two threads as with one, and resumed as not", async () 
     signal: controller.signal,
     onBegin: () => controller.abort(),
   });
-  await trainNet({ resume: true, threads: 1, out: at("again") });
+  await trainNet({ resume: true, settings: { classWeights: "auto" }, threads: 1, out: at("again") });
+  // The whole ball has 697 voxels of 5.5, the core 268 of 4, the innermost 65 of 2.5: roots of 1, 2.6 and 10.7 over their mean.
+  const { auto, values } = one.run.settings.classWeights!;
+  expect(auto).toBe(true);
+  for (const [r, w] of [0.51, 0.82, 1.67].entries()) expect(values[r]).toBeCloseTo(w, 1);
+  const other = trainNet({ resume: true, settings: { classWeights: "1,1,1" }, threads: 1, out: at("again") });
+  await expect(other).rejects.toThrow("The run was started with another --class-weights");
   const last = async (folder: string): Promise<string> =>
     JSON.stringify(JSON.parse(await readFile(at(folder, "run.json"), "utf8")).result);
   expect(await last("two")).toBe(JSON.stringify(one.run.result));
   expect(await last("again")).toBe(JSON.stringify(one.run.result));
-}, 60_000);
+}, 120_000);

@@ -32,7 +32,9 @@ export interface TrainingOptions {
   patch?: string;
   augment?: string;
   shift?: number;
+  foreground?: number;
   loss?: string;
+  classWeights?: string;
   labelSmoothing?: number;
   distil?: string[];
   distilWeight?: number;
@@ -126,7 +128,12 @@ export function recipeOptions(): Option[] {
       "least share of the window by which augmented windows move about the middle, over the edge where they are as large as the scan; 0 is none",
       parseNumber,
     ),
+    option("--foreground <share>", "share of the windows that are centred on a label (default: 1/3)", parseNumber),
     option("--loss <terms>", "dice, ce, focal, tversky joined by +, with weights, as in dice+ce:0.5"),
+    option(
+      "--class-weights <how>",
+      "auto, or a number for each class (background first) or region: weights in ce and focal (default: all 1)",
+    ),
     option(
       "--label-smoothing <s>",
       "share of each voxel's truth that cross-entropy spreads over all classes, as in 0.1; 0 is none",
@@ -185,7 +192,9 @@ export function trainingOptionsOf(data: string | undefined, options: TrainingOpt
       window: options.patch,
       augment: options.augment === undefined ? undefined : parseAugment(options.augment),
       shift: options.shift,
+      foreground: options.foreground,
       loss: options.loss,
+      classWeights: options.classWeights,
       labelSmoothing: options.labelSmoothing,
       distil: options.distil,
       distilWeight: options.distilWeight,

@@ -1,7 +1,8 @@
 import { fail } from "../util/errors.ts";
-import { readChannels, readVolume, scanExtension } from "../volume/files.ts";
+import { scanExtension } from "../volume/files.ts";
 import type { Volume } from "../volume/volume.ts";
-import { prepareCase } from "./preprocess.ts";
+import { failLabelValue, prepareCase } from "./preprocess.ts";
+import { readChannels, readVolume } from "./scan.ts";
 import type { Dataset, DatasetCase, Plan, PreparedCase } from "./types.ts";
 
 /** Reads a case's channels and its label (where it has one) as they are in the files. UserError for a wrong channel count. */
@@ -19,6 +20,29 @@ export async function readCase(
     );
   }
   return { images, ...(entry.label ? { label: await readVolume(entry.label) } : {}) };
+}
+
+/** Voxels of each label, in the order of `dataset.labels`, in the files of these training cases. UserError for another value. */
+export async function countLabels(
+  dataset: Dataset,
+  ids: readonly string[],
+  options: Pick<PrepareOptions, "onProgress"> = {},
+): Promise<number[]> {
+  const wanted = new Set(ids);
+  const cases = dataset.training.filter(({ id, label }) => label && wanted.has(id));
+  const counts = dataset.labels.map(() => 0);
+  const index = new Int16Array(256).fill(-1);
+  for (const [k, { value }] of dataset.labels.entries()) index[value] = k;
+  for (const [done, { id, label }] of cases.entries()) {
+    for (const value of (await readVolume(label!)).data) {
+      // A fractional or negative value is no key of a typed array, so it gives undefined.
+      const k = index[value] ?? -1;
+      if (k < 0) failLabelValue(value, dataset.labels, id);
+      counts[k]++;
+    }
+    options.onProgress?.(done + 1, cases.length);
+  }
+  return counts;
 }
 
 export interface PrepareOptions {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { random } from "../util/random.ts";
 import type { AugmentLevel } from "./augment.ts";
-import { caseAt, makeBatch } from "./loader.ts";
+import { caseAt, isForeground, makeBatch } from "./loader.ts";
 import { planOf, preparedOf } from "./testing.ts";
 
 describe("makeBatch", () => {
@@ -41,6 +41,19 @@ describe("makeBatch", () => {
     expect(at(4, 11)).toEqual(first);
     expect(at(4, 12).input).not.toEqual(first.input);
     expect(at(5, 11).input).not.toEqual(first.input);
+  });
+
+  test("the share of patches on foreground is exact, evenly spread, and every third by default", () => {
+    const positions = Array.from({ length: 3000 }, (_, position) => position);
+    expect(positions.filter((at) => isForeground(at, 1 / 3))).toEqual(positions.filter((at) => at % 3 === 0));
+    expect(positions.filter((at) => isForeground(at, 0.3)).slice(0, 4)).toEqual([0, 3, 6, 10]);
+    for (const share of [0, 0.25, 0.5, 0.9, 1]) {
+      expect(positions.filter((at) => isForeground(at, share))).toHaveLength(3000 * share);
+    }
+    const one = preparedOf([1, 1, 9], new Float32Array(9), [0, 0, 0, 0, 1, 0, 0, 0, 0]);
+    const narrow = planOf({ patch: [1, 1, 1], batch: 8 });
+    const { target } = makeBatch([one], narrow, { seed: 3, step: 0, foreground: 1 });
+    expect([...target]).toEqual(new Array(8).fill(1));
   });
 
   test("with regions the target is the mask of each label's regions", () => {

@@ -18,6 +18,8 @@ export interface BatchOptions {
   augment?: AugmentLevel;
   /** Share of the window by which it moves about the middle ({@link patchStart}), where `augment` moves windows; default 0. */
   shift?: number;
+  /** Share of the patches that are centred on foreground; default 1/3 (nnU-Net's). */
+  foreground?: number;
   /** Default: the plan's. */
   patch?: Vec3;
 }
@@ -28,12 +30,20 @@ const patchStream = 2;
 
 /**
  * The batch of one training step, fully determined by (cases, plan, options): input [N, C, ...patch], target class indices
- * (with regions: bit masks of them) [N, ...patch]. Cases come in a new random order each epoch, every case once; exactly every
- * third patch is centred on foreground (nnU-Net's oversampling of 1/3). Cases with a teacher's probabilities give them to the batch. No state
- * is kept between steps, so training resumes anywhere.
+ * (with regions: bit masks of them) [N, ...patch]. Cases come in a new random order each epoch, every case once; an exact share
+ * of the patches, every third by default (nnU-Net's oversampling of 1/3), is centred on foreground. Cases with a teacher's
+ * probabilities give them to the batch. No state is kept between steps, so training resumes anywhere.
  */
 export function makeBatch(cases: readonly PreparedCase[], plan: Plan, options: BatchOptions): Batch {
-  const { seed, step, batch = plan.batch, augment = "none", shift = 0, patch = plan.patch } = options;
+  const {
+    seed,
+    step,
+    batch = plan.batch,
+    augment = "none",
+    shift = 0,
+    foreground = 1 / 3,
+    patch = plan.patch,
+  } = options;
   if (cases.length === 0) fail("Expected at least one training case, but the list is empty; check the fold.");
   const voxels = voxelCount(patch);
   const channels = plan.channels.length;
@@ -45,7 +55,7 @@ export function makeBatch(cases: readonly PreparedCase[], plan: Plan, options: B
     const prepared = cases[caseAt(cases.length, seed, position)];
     const stream = random(seed, patchStream, position);
     const moved = augmentLevels[augment].move ? shift : 0;
-    const start = patchStart(prepared, patch, stream, position % 3 === 0, moved);
+    const start = patchStart(prepared, patch, stream, isForeground(position, foreground), moved);
     augmentPatch(prepared, plan, patch, start, stream, augment, {
       image: input.subarray(i * channels * voxels, (i + 1) * channels * voxels),
       label: target.subarray(i * voxels, (i + 1) * voxels),
@@ -56,6 +66,11 @@ export function makeBatch(cases: readonly PreparedCase[], plan: Plan, options: B
   // Augmentation votes among labels; only its result becomes regions.
   if (plan.regions) lookUp(target, masksOfClasses(plan.labels, plan.regions));
   return soft ? { input, target, soft: soft.finish() } : { input, target };
+}
+
+/** Whether a position is one of the evenly spread ones that make up `share` of all, from the first on. */
+export function isForeground(position: number, share: number): boolean {
+  return Math.ceil((position + 1) * share) > Math.ceil(position * share);
 }
 
 let known = { key: "", order: [] as number[] };

@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { parseGroups } from "../dataset/groups.ts";
+import { targetNames } from "../dataset/regions.ts";
 import { foldsOf } from "../dataset/splits.ts";
 import type { Fold } from "../dataset/types.ts";
 import { foldFolder } from "../model/files.ts";
@@ -81,7 +82,7 @@ export async function trainFolds(options: FoldsOptions): Promise<FoldsResult> {
   });
   if (open.length === 0) progress.say(`All ${runs.length} folds in ${options.out} are finished already.`);
   else progress.say(describe(record, open.length, jobs));
-  const names = setup.plan.labels.slice(1).map(({ name }) => name);
+  const names = targetNames(setup.plan);
   await runFoldProcesses(orders, {
     jobs,
     progress,

@@ -64,8 +64,9 @@ export async function pruneNet(options: PruneOptions): Promise<PruneResult> {
   try {
     const backend = await createBackend({ name: run.engine, threads: options.threads });
     open.push(backend);
-    const startLoader = ({ seed, batch, window, augment, shift }: PruneFile["settings"]): Loader => {
-      const loading = { cases: training, plan: setup.plan, options: { seed, batch, augment, shift, patch: window } };
+    const startLoader = ({ seed, batch, window, augment, shift, foreground }: PruneFile["settings"]): Loader => {
+      const batching = { seed, batch, augment, shift, foreground, patch: window };
+      const loading = { cases: training, plan: setup.plan, options: batching };
       const loader = createWorkerLoader(loading);
       open.push(loader);
       return loader;

@@ -7,7 +7,7 @@ import { buildGraph } from "../net/build.ts";
 import { countNet } from "../net/count.ts";
 import { prunableLayers, removeChannels } from "../net/remove.ts";
 import { type BatchSource, emptySums } from "../train/loop.ts";
-import { lossOf } from "../train/presets.ts";
+import { lossOf, trainSpecOf } from "../train/presets.ts";
 import { diceText, type Progress } from "../train/progress.ts";
 import { modelOf } from "../train/session.ts";
 import { createValidator, type Validator } from "../train/validate.ts";
@@ -139,11 +139,10 @@ async function finishSize(
   const { run, plan, backend, batches, validation, progress, signal, paths } = session;
   const { settings, pruning } = run;
   const graph = graphOf(session, start);
-  const { loss, optimiser, clip, ema } = settings;
   let trainer: Trainer | undefined;
   let validator: Validator | undefined;
   try {
-    trainer = await backend.trainer(graph, { loss, optimiser, clip, ema });
+    trainer = await backend.trainer(graph, trainSpecOf(settings));
     trainer.setParameters(start.parameters);
     if (start.optimiser.size > 0) trainer.setState(start.optimiser);
     validator = createValidator(backend, validation);

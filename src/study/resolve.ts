@@ -210,8 +210,15 @@ function subjectsOf(parts: readonly Parts[], groups: Groups): Record<string, str
 }
 
 function givenSettings(spec: SettingsSpec): GivenSettings {
-  const { lr, patch, "weight-decay": weightDecay, "label-smoothing": labelSmoothing, ...rest } = spec;
-  return { ...rest, learningRate: lr, window: patch, weightDecay, labelSmoothing };
+  const {
+    lr,
+    patch,
+    "weight-decay": weightDecay,
+    "label-smoothing": labelSmoothing,
+    "class-weights": classWeights,
+    ...rest
+  } = spec;
+  return { ...rest, learningRate: lr, window: patch, weightDecay, labelSmoothing, classWeights };
 }
 
 function pruningOptions(spec: PruningSpec, pick: NonNullable<StudyArm["pick"]>): PruningOptions {

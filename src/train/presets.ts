@@ -5,6 +5,7 @@ import type { Plan } from "../dataset/types.ts";
 import type { LossSpec, OptimiserSpec, TrainSpec } from "../engine/types.ts";
 import { fail } from "../util/errors.ts";
 import { type Vec3, voxelCount } from "../volume/volume.ts";
+import { type ClassWeights, checkClassWeights, parseClassWeights } from "./class-weights.ts";
 import type { ScheduleKind } from "./schedule.ts";
 
 export type PresetName = "strong" | "paper";
@@ -38,6 +39,10 @@ export interface TrainSettings {
   /** Least share of the window by which augmented windows move about the middle; absent in runs of earlier versions: 0. */
   shift?: number;
   loss: LossSpec;
+  /** Share of the windows that are centred on a voxel of a label; absent in runs of earlier versions: 1/3. */
+  foreground?: number;
+  /** Of the loss's cross-entropy and focal terms; absent: all 1. */
+  classWeights?: ClassWeights;
   /** Of the loss's cross-entropy; absent where a run of an earlier version had none. */
   labelSmoothing?: number;
   /** Models to learn from beside the labels, absolute paths; absent: none, and then the next two are absent too. */
@@ -62,9 +67,11 @@ export function trainSpecOf(settings: TrainSettings, recompute = false): TrainSp
 }
 
 /** The loss with what is set beside its terms. */
-export function lossOf({ loss, labelSmoothing, distil, distilWeight, distilTemperature }: TrainSettings): LossSpec {
+export function lossOf(settings: TrainSettings): LossSpec {
+  const { loss, classWeights, labelSmoothing, distil, distilWeight, distilTemperature } = settings;
   return {
     ...loss,
+    ...(classWeights ? { classWeights: classWeights.values } : {}),
     ...(labelSmoothing ? { labelSmoothing } : {}),
     ...(distil ? { distil: { weight: distilWeight!, temperature: distilTemperature! } } : {}),
   };
@@ -150,9 +157,12 @@ export function augmentationFor(
 }
 
 /** Values put over a preset; text is read as on the command line. Undefined is not stated. */
-export interface GivenSettings extends Partial<Omit<TrainSettings, "preset" | "window" | "loss" | "optimiser">> {
+export interface GivenSettings
+  extends Partial<Omit<TrainSettings, "preset" | "window" | "loss" | "classWeights" | "optimiser">> {
   window?: Vec3 | string;
   loss?: LossSpec | string;
+  /** "auto", or a number for each class or region with commas between. */
+  classWeights?: ClassWeights | string;
   optimiser?: OptimiserSpec | string;
   /** Of an optimiser named as text, or of the preset's. */
   weightDecay?: number;
@@ -161,7 +171,7 @@ export interface GivenSettings extends Partial<Omit<TrainSettings, "preset" | "w
 /** A preset with the values that were given put over it, checked. */
 export function resolveSettings(name: PresetName, given: GivenSettings, plan: PlanPart): TrainSettings {
   const base = presetSettings(name, plan);
-  const { window, loss, optimiser = base.optimiser.kind, weightDecay, ...plain } = given;
+  const { window, loss, classWeights, optimiser = base.optimiser.kind, weightDecay, ...plain } = given;
   const stated = Object.fromEntries(Object.entries(plain).filter(([, value]) => value !== undefined));
   const settings: TrainSettings = { ...base, ...stated };
   if (settings.distil) {
@@ -172,6 +182,10 @@ export function resolveSettings(name: PresetName, given: GivenSettings, plan: Pl
   if (window !== undefined)
     settings.window = typeof window === "string" ? parseWindow(window, plan.dimensions) : window;
   if (loss !== undefined) settings.loss = typeof loss === "string" ? parseLoss(loss, base.loss) : loss;
+  if (classWeights !== undefined) {
+    settings.classWeights = typeof classWeights === "string" ? parseClassWeights(classWeights) : classWeights;
+    checkClassWeights(settings.loss);
+  }
   if (typeof optimiser !== "string") settings.optimiser = optimiser;
   else if (given.optimiser !== undefined || weightDecay !== undefined) {
     settings.optimiser = parseOptimiser(optimiser, weightDecay);
@@ -190,6 +204,7 @@ export function resolveSettings(name: PresetName, given: GivenSettings, plan: Pl
   range("ema", settings.ema, 0, 0.999999);
   range("dropout", settings.dropout, 0, 0.9);
   range("shift", settings.shift ?? 0, 0, 0.5);
+  range("foreground", settings.foreground ?? 0, 0, 1);
   range("distil-weight", settings.distilWeight ?? 1, 1e-6, 1000);
   range("distil-temperature", settings.distilTemperature ?? 1, 0.1, 100);
   range("label-smoothing", settings.labelSmoothing ?? 0, 0, 0.9);

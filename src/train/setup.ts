@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { fingerprintDataset } from "../dataset/fingerprint.ts";
 import { parseGroups } from "../dataset/groups.ts";
+import { countLabels } from "../dataset/load.ts";
 import { planDataset } from "../dataset/plan.ts";
 import { readDataset } from "../dataset/read.ts";
 import { netOutput } from "../dataset/regions.ts";
@@ -19,6 +20,7 @@ import { fail, UserError } from "../util/errors.ts";
 import { readJson } from "../util/files.ts";
 import { readHeader } from "../volume/files.ts";
 import { spacingOf, type Vec3, voxelCount } from "../volume/volume.ts";
+import { autoWeights, checkWeightCount } from "./class-weights.ts";
 import { availableBytes, checkMemory, type MemoryNeed } from "./memory.ts";
 import { type GivenSettings, type PresetName, resolveSettings, type TrainSettings, trainSpecOf } from "./presets.ts";
 import type { Progress } from "./progress.ts";
@@ -97,6 +99,13 @@ export async function setUpRun(options: SetupOptions, progress: Progress): Promi
   // A net given as widths brings its own pools; the plan follows it.
   plan = { ...plan, pools: net.pools, kernels: net.kernels, patch: roundUpPatch(plan.patch, net.pools) };
   const settings = resolveSettings(options.preset ?? "strong", options.settings ?? {}, plan);
+  if (settings.classWeights?.auto && settings.classWeights.values.length === 0) {
+    const voxels = await countLabels(dataset, trainingCases, {
+      onProgress: (done, total) => progress.live(`counting labels ${done}/${total}`),
+    });
+    settings.classWeights = autoWeights(voxels, plan);
+  }
+  if (settings.classWeights) checkWeightCount(settings.classWeights, plan);
   if (!settings.distil && (settings.distilWeight ?? settings.distilTemperature) !== undefined) {
     fail(
       "Expected models to learn from with --distil-weight and --distil-temperature; add --distil MODEL, or leave them out.",
@@ -166,6 +175,8 @@ export function statedOptions(
   const { weightDecay, ...plain } = given;
   const keys = Object.entries(plain).flatMap(([key, value]) => (value === undefined ? [] : [key]));
   if (weightDecay !== undefined) keys.push("optimiser");
+  // Counted at the start: the same data give the same weights.
+  if (resolved.classWeights?.auto && settings.classWeights?.auto) resolved.classWeights = settings.classWeights;
   const stated = Object.fromEntries(keys.map((key) => [key, resolved[key as keyof typeof resolved]]));
   const shape = { netName: net, levels, convs, order, norm, slope };
   return { preset, ...shape, fold, folds, groups, engine, mirrorAxes, epochSteps, ...stated };

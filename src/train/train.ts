@@ -100,12 +100,12 @@ export async function trainNet(options: TrainOptions): Promise<TrainResult> {
     const trainer = await backend.trainer(graph, trainSpecOf(settings, lowMemory));
     open.push(trainer);
     trainer.setParameters(initialise(graph, settings.seed));
-    const { seed, batch, window, shift } = settings;
+    const { seed, batch, window, shift, foreground } = settings;
     const startLoader = (augment: AugmentLevel): Loader => {
       const loader = createWorkerLoader({
         cases: training,
         plan,
-        options: { seed, batch, augment, shift, patch: window },
+        options: { seed, batch, augment, shift, foreground, patch: window },
       });
       open.push(loader);
       return loader;
