@@ -7,8 +7,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { writePhantomDataset } from "../src/dataset/phantom-dataset.ts";
+import { chooseBest } from "../src/folds/best.ts";
+import type { BestFile } from "../src/folds/best-file.ts";
 import { trainFolds } from "../src/folds/folds.ts";
 import type { FoldsFile } from "../src/folds/record.ts";
+import { loadModels, saveModel } from "../src/model/files.ts";
 import { trainNet } from "../src/train/train.ts";
 
 const program = fileURLToPath(new URL("../bin/lunet.mjs", import.meta.url));
@@ -55,7 +58,7 @@ beforeAll(async () => {
   await writePhantomDataset(data, { cases: 6, test: 2, shape: [16, 24, 16] });
   whole = join(folder, "whole");
   await trainFolds({ ...options, data, out: whole, budget });
-}, 120_000);
+}, 240_000);
 afterAll(async () => {
   vi.unstubAllEnvs();
   await rm(folder, { recursive: true });
@@ -95,7 +98,7 @@ describe("training every fold", () => {
     expect((await stat(join(out, "fold0", "run.json"))).mtimeMs).toBe(made);
     expect(await modelsOf(out)).toEqual(await modelsOf(whole));
     expect((await recordOf(out)).summary).toEqual((await recordOf(whole)).summary);
-  }, 60_000);
+  }, 120_000);
 
   it("keeps what is done at Ctrl-C and says how to go on", async () => {
     const out = join(folder, "stopped");
@@ -108,7 +111,7 @@ describe("training every fold", () => {
     expect(existsSync(join(out, "fold0", "checkpoint.safetensors"))).toBe(true);
     expect(existsSync(join(out, "fold1"))).toBe(false);
     expect(existsSync(join(out, "fold0.lock"))).toBe(false);
-  }, 60_000);
+  }, 120_000);
 
   it("refuses what cannot be meant", async () => {
     const base = { ...options, data, budget };
@@ -133,5 +136,106 @@ describe("training every fold", () => {
     await rm(join(data, "labelsTr", "phantom_003.nii.gz"));
     await expect(trainFolds(wrong)).rejects.toThrow("phantom_003");
     await writePhantomDataset(data, { cases: 6, test: 2, shape: [16, 24, 16] });
-  }, 60_000);
+  }, 120_000);
+});
+
+describe("choosing the best", () => {
+  const engine = "wasm" as const;
+  let other: string;
+  beforeAll(async () => {
+    other = join(folder, "other");
+    await trainFolds({ ...options, net: "lean:2", data, out: other, budget: { steps: 30 } });
+  }, 120_000);
+
+  it("scores unseen cases, writes the choice into the models, and predict obeys it", async () => {
+    const [a, b, out] = ["a", "b", "exported"].map((name) => join(folder, name));
+    await cp(whole, a, { recursive: true });
+    await cp(other, b, { recursive: true });
+    const { code, stdout, stderr } = await start(["best", a, b, "--try-tta", "--export", out, "--threads", "1"]).ended;
+    expect(code, stderr).toBe(0);
+    expect(stdout).toContain(
+      "Dice in % of 6 cases, each predicted by the models of the 3 folds that have not seen it.",
+    );
+    const best: BestFile = JSON.parse(await readFile(join(a, "best.json"), "utf8"));
+    expect(best.candidates.slice(0, 3).map(({ name }) => name)).toEqual(["a", "b", "a + b"]);
+    // What validation measured is on the net's own grid, which for these scans is the file's.
+    const { summary } = await recordOf(a);
+    expect(best.candidates[0].dice.mean).toBeCloseTo(summary!.mean.mean, 6);
+    const means = best.candidates.slice(0, 3).map(({ dice }) => dice.mean);
+    expect(best.candidates.find(({ name }) => name === best.chosen)!.dice.mean).toBeGreaterThanOrEqual(
+      Math.max(...means) - 0.05,
+    );
+
+    // Post-processing after the fact gives the maps that were kept, and their Dice is the one that is told.
+    const predicted = join(folder, "crossval");
+    const val = await start(["predict", data, "--cases", "val", "--model", out, "--out", predicted, "--threads", "1"])
+      .ended;
+    expect(val.code, val.stderr).toBe(0);
+    const evaluated = await start(["evaluate", predicted, data, "--json", "-"]).ended;
+    const { mean } = JSON.parse(evaluated.stdout);
+    expect(mean.dice.mean).toBeCloseTo(best.metrics.mean.dice!.mean, 6);
+    const kept = await start(["evaluate", join(a, "out-of-fold"), data, "--json", "-"]).ended;
+    expect(JSON.parse(kept.stdout).mean.dice.mean).toBeCloseTo(mean.dice.mean, 12);
+    expect(val.stderr.includes("as lunet best chose: keep")).toBe(best.postprocessing !== null);
+    const exported = await loadModels(out);
+    for (const { postprocessing } of exported) expect(postprocessing ?? null).toEqual(best.postprocessing);
+    const again = { folders: [a, b], exportTo: out };
+    await expect(chooseBest(again)).rejects.toThrow("already holds the models of folds; choose another --export");
+  }, 120_000);
+
+  it("shows a choice, and leaves it out when asked to", async () => {
+    const own = join(folder, "own");
+    await cp(whole, own, { recursive: true });
+    const evidence = { cases: 6, before: 0.5, after: 0.6, classes: [] };
+    const postprocessing = { keepLargest: [[1, 2]], connectivity: 26 as const, evidence };
+    for (const [fold, model] of (await loadModels(own)).entries()) {
+      await saveModel(join(own, `fold${fold}`, "model.safetensors"), { ...model, postprocessing });
+    }
+    const info = await start(["info", join(own, "fold0")]).ended;
+    expect(info.stdout).toContain(
+      "keep the largest component of the whole foreground (Dice 50.00 -> 60.00 on 6 unseen",
+    );
+    const predict = (...args: string[]) =>
+      start(["predict", data, "--cases", "test", "--out", join(folder, "shown"), "--threads", "1", "--json", ...args])
+        .ended;
+    const obeyed = await predict("--model", own);
+    expect(obeyed.stderr).toContain("averaging 3 models\nas lunet best chose: keep the largest component");
+    expect(JSON.parse(obeyed.stdout)).toMatchObject({ models: 3, postprocessing: { keepLargest: [[1, 2]] } });
+    const left = await predict("--model", own, "--no-postprocess");
+    expect(JSON.parse(left.stdout)).toMatchObject({ postprocessing: null, cases: [{ removed: 0 }, { removed: 0 }] });
+    const mixed = await predict("--model", own, "--model", whole);
+    expect(mixed.stderr).toContain("Models of an ensemble must share their post-processing");
+    // A choice that is made again replaces the one before.
+    const { best } = await chooseBest({ folders: [own], engine, threads: 1 });
+    const models = await loadModels(own);
+    for (const model of models) expect(model.postprocessing ?? null).toEqual(best.postprocessing);
+    expect(best.candidates).toHaveLength(1);
+    expect(existsSync(join(own, ".out-of-fold"))).toBe(false);
+  }, 120_000);
+
+  it("refuses folds that are missing, unfinished, mixed up or not of the same cases", async () => {
+    await expect(chooseBest({ folders: [data] })).rejects.toThrow("has no cross-validation.json");
+    await expect(chooseBest({ folders: [whole, whole] })).rejects.toThrow("every folder once");
+    const broken = join(folder, "broken");
+    const afresh = async (): Promise<void> => {
+      await rm(broken, { recursive: true, force: true });
+      await cp(whole, broken, { recursive: true });
+    };
+    await afresh();
+    await rm(join(broken, "fold1"), { recursive: true });
+    await expect(chooseBest({ folders: [broken] })).rejects.toThrow("fold 1 has none; finish it with lunet train");
+    await afresh();
+    const run = join(broken, "fold2", "run.json");
+    await writeFile(
+      run,
+      JSON.stringify({ ...JSON.parse(await readFile(run, "utf8")), state: "interrupted", result: null }),
+    );
+    await expect(chooseBest({ folders: [broken] })).rejects.toThrow("fold 2 is not; go on with lunet train --resume");
+    await afresh();
+    await cp(join(broken, "fold0", "model.safetensors"), join(broken, "fold1", "model.safetensors"));
+    await expect(chooseBest({ folders: [broken] })).rejects.toThrow("folds are not of one cross-validation");
+    const two = join(folder, "two");
+    await trainFolds({ ...options, folds: 2, data, out: two, budget: { steps: 2 } });
+    await expect(chooseBest({ folders: [whole, two] })).rejects.toThrow("with the same folds, but those in");
+  }, 120_000);
 });

@@ -70,6 +70,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./evaluate.ts")).evaluateCommand,
   },
   {
+    name: "best",
+    summary: "choose among cross-validations, and post-processing, on cases that the models have not seen",
+    load: async () => (await import("./best.ts")).bestCommand,
+  },
+  {
     name: "export",
     summary: "write a model as ONNX for other programs",
     load: async () => (await import("./export.ts")).exportCommand,

@@ -2,6 +2,7 @@ import { Command, Option } from "commander";
 import { MEMORY_LIMIT, type MemoryPlan } from "../engine/wasm/arena.ts";
 import type { Model } from "../model/types.ts";
 import { countNet, type NetCount } from "../net/count.ts";
+import { postprocessingWords } from "../predict/postprocess.ts";
 import { textTable } from "../util/text-table.ts";
 import type { Vec3 } from "../volume/volume.ts";
 import { memoryTable, type NetMemory, netMemory } from "./info-memory.ts";
@@ -30,7 +31,10 @@ export const infoCommand = command
     const memory = await netMemory(net, { batch, patch, exact: options.memory === true });
     const text = options.json
       ? JSON.stringify(
-          { net, batch, patch, ...count, ...(options.memory ? { memory } : {}), provenance: model?.provenance },
+          {
+            ...{ net, batch, patch, ...count, ...(options.memory ? { memory } : {}), provenance: model?.provenance },
+            ...{ postprocessing: model?.postprocessing, testTime: model?.testTime },
+          },
           null,
           2,
         )
@@ -54,6 +58,7 @@ function describe(count: NetCount, memory: NetMemory, patch: Vec3, batch: number
   const from = model?.provenance;
   const trained =
     from && `trained      ${from.steps} steps with preset ${from.preset}, seed ${from.seed}, ${from.created}`;
+  const chosen = model ? choiceLines(model) : [];
   const beyond = memory.training.total > MEMORY_LIMIT ? "; the engine can address 4096 MiB" : "";
   const totals = [
     `parameters   ${grouped(count.parameters)} (${grouped(count.parametersWithoutNorm)} without the norm's)`,
@@ -61,7 +66,21 @@ function describe(count: NetCount, memory: NetMemory, patch: Vec3, batch: number
     `memory       ${mebibytes(memory.inference)} to predict, ${mebibytes(memory.training)} to train (${mebibytes(memory.lowMemory)} with --low-memory)${beyond}`,
     `sees         ${count.receptiveField.join("x")} voxels around a voxel`,
   ];
-  return [textTable([head, ...rows], 2), "", ...(trained ? [trained] : []), ...totals].join("\n");
+  return [textTable([head, ...rows], 2), "", ...(trained ? [trained] : []), ...chosen, ...totals].join("\n");
+}
+
+/** What lunet best wrote into the model. */
+function choiceLines({ plan, postprocessing, testTime }: Model): string[] {
+  const percent = (value: number): string => (100 * value).toFixed(2);
+  const averaged = testTime && [
+    ...(testTime.mirror ? ["mirror images"] : []),
+    ...(testTime.shifts > 0 ? [`${testTime.shifts} shifts`] : []),
+  ];
+  const lines = averaged ? [`averages     ${averaged.join(", ")}`] : [];
+  if (!postprocessing) return lines;
+  const { cases, before, after } = postprocessing.evidence;
+  const gain = `Dice ${percent(before)} -> ${percent(after)} on ${cases} unseen cases`;
+  return [...lines, `then         ${postprocessingWords(postprocessing, plan.labels)} (${gain})`];
 }
 
 const grouped = (n: number): string => n.toLocaleString("en-US");

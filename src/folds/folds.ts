@@ -2,12 +2,13 @@ import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
-import { parseGroups } from "../dataset/groups.ts";
+import { type Groups, parseGroups } from "../dataset/groups.ts";
 import { targetNames } from "../dataset/regions.ts";
 import { foldsOf } from "../dataset/splits.ts";
-import type { Fold } from "../dataset/types.ts";
+import type { Dataset, Fold } from "../dataset/types.ts";
 import { foldFolder } from "../model/files.ts";
 import { planFromJson } from "../model/header.ts";
+import { subjectOf } from "../study/folds.ts";
 import { parseBudget } from "../train/budget.ts";
 import { availableBytes, sizeText, totalBytes } from "../train/memory.ts";
 import { durationText, silentProgress } from "../train/progress.ts";
@@ -106,6 +107,9 @@ function describe({ cases, budget }: FoldsFile, open: number, jobs: number): str
   return `${words}, ${budget.minutes} min each: about ${total} at most`;
 }
 
+const subjectsOf = ({ training }: Dataset, groups: Groups): Record<string, string> =>
+  Object.fromEntries(training.map(({ id }) => [id, subjectOf(id, groups)]));
+
 const casesOf = ({ train, val }: Fold) => ({ training: train, validation: val });
 
 interface Opened {
@@ -117,10 +121,8 @@ interface Opened {
 async function startNew(options: FoldsOptions, paths: FoldsPaths): Promise<Opened> {
   const { jobs, out, resume, force, threads, progress, signal, onBegin, lowMemory, plan, spec, ...asked } = options;
   const setup = await setUpRun({ ...asked, plan, spec, fold: 0 }, progress ?? silentProgress);
-  const cases = foldsOf(setup.dataset, {
-    folds: options.folds,
-    groups: options.groups === undefined ? undefined : await parseGroups(options.groups),
-  });
+  const groups = options.groups === undefined ? undefined : await parseGroups(options.groups);
+  const cases = foldsOf(setup.dataset, { folds: options.folds, groups });
   for (const [fold, { train, val }] of cases.entries()) {
     const part = train.length === 0 ? "training" : val.length === 0 ? "validation" : null;
     if (part) fail(`Expected ${part} cases in fold ${fold}, but splits.json lists none; mend the file.`);
@@ -135,7 +137,7 @@ async function startNew(options: FoldsOptions, paths: FoldsPaths): Promise<Opene
     net: setup.net,
     parameters: setup.parameters,
     ...(options.folds === undefined ? {} : { folds: options.folds }),
-    ...(options.groups === undefined ? {} : { groups: options.groups }),
+    ...(groups ? { groups: options.groups, subjects: subjectsOf(setup.dataset, groups) } : {}),
     ...(options.epochSteps === undefined ? {} : { epochSteps: options.epochSteps }),
     mirrorAxes: setup.plan.mirrorAxes,
     engine: options.engine ?? "wasm",

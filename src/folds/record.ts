@@ -35,6 +35,8 @@ export interface FoldsFile
   /** As they were asked for; see RunFile. */
   folds?: number;
   groups?: string;
+  /** Case id to subject, where groups were given. */
+  subjects?: Record<string, string>;
   epochSteps?: number;
   /** The cases of every fold. */
   cases: Fold[];
