@@ -1,5 +1,6 @@
 /** lunet as a library for Node. What neither takes nor gives paths is written without Node, for browsers to come. */
 export { readDataset } from "./dataset/read.ts";
+export { readVolume } from "./dataset/scan.ts";
 export type { Dataset, DatasetCase, Plan } from "./dataset/types.ts";
 export { createBackend } from "./engine/backend.ts";
 export type { Backend, ChannelMeter, ChannelSums } from "./engine/types.ts";
@@ -19,6 +20,6 @@ export { createPredictor, segment } from "./predict/segment.ts";
 export { pruneNet } from "./prune/prune.ts";
 export { trainNet } from "./train/train.ts";
 export { UserError } from "./util/errors.ts";
-export { readVolume, writeVolume } from "./volume/files.ts";
+export { writeVolume } from "./volume/files.ts";
 export { readNifti, writeNifti } from "./volume/nifti.ts";
 export type { Vec3, Volume } from "./volume/volume.ts";

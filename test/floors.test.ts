@@ -16,11 +16,12 @@ const floors = [
   "net",
   "engine",
   "dataset",
+  "dicom",
   "volume",
   "util",
 ];
 /** These run unchanged in browsers, except for their files.ts. */
-const inBrowsers = ["engine", "net", "model", "volume", "predict", "evaluate"];
+const inBrowsers = ["engine", "net", "model", "dicom", "volume", "predict", "evaluate"];
 
 const src = fileURLToPath(new URL("../src/", import.meta.url));
 

@@ -15,6 +15,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./demo.ts")).demoCommand,
   },
   {
+    name: "series",
+    summary: "list the DICOM series of a folder or archive",
+    load: async () => (await import("./series.ts")).seriesCommand,
+  },
+  {
     name: "verify",
     summary: "check every file of a data set",
     load: async () => (await import("./verify.ts")).verifyCommand,

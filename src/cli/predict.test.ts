@@ -3,6 +3,7 @@ import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { sliceFile } from "../dicom/dicom.fixture.ts";
 import { saveModel } from "../model/files.ts";
 import { sampleModel } from "../model/sample.ts";
 import { flat } from "../net/make.ts";
@@ -177,6 +178,29 @@ test("formats: as the input, or as --format says; PNG slices in a folder are one
   await cp(at("slices"), at("stacks/one"), { recursive: true });
   await predict(at("stacks"), "--model", at("run"), "--format", "nrrd", "--out", at("from-stacks"));
   expect((await readVolume(at("from-stacks/one.nrrd"))).data).toEqual(png.data);
+});
+
+test("DICOM: a folder of slices, a folder of such folders, a series of several", async () => {
+  const write = async (folder: string, change = {}): Promise<void> => {
+    await mkdir(at(folder), { recursive: true });
+    const series = JSON.stringify(change).length;
+    for (const k of [0, 1, 2]) {
+      await writeFile(at(folder, `${series}-${k}`), sliceFile(k, { "00080018 UI": `1.2.${series}.${k}`, ...change }));
+    }
+  };
+  await write("patients/p1");
+  await write("patients/p2");
+  await write("patients/p2", { "0020000E UI": "1.2.9", "00200011 IS": "8" });
+  await predict(at("patients/p1"), `${at("patients/p2")}#8`, "--model", at("run"), "--out", at("dicom"));
+  expect((await readdir(at("dicom"))).sort()).toEqual(["p1.nii.gz", "p2-8.nii.gz"]);
+  const labels = await readVolume(at("dicom/p1.nii.gz"));
+  expect(labels.shape).toEqual([3, 3, 4]);
+  expect([...labels.affine]).toEqual([-0.5, 0, 0, 10, 0, -0.75, 0, -20, 0, 0, 2, 30, 0, 0, 0, 1]);
+  await predict(at("patients"), "--model", at("run"), "--out", at("patients-out"));
+  expect(await readdir(at("patients-out"))).toEqual(["p1.nii.gz"]);
+  expect(stderr).toMatch(
+    /2\/2 p2 {2}failed: .*p2: 2 series, series 7 \(HEAD, CT\), series 8 \(HEAD, CT\); expected one: choose with .*p2#7\./,
+  );
 });
 
 test("what cannot be predicted is refused before anything is written", async () => {

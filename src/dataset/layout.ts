@@ -2,7 +2,8 @@ import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { fail } from "../util/errors.ts";
-import { holdsSlices, scanExtension, scanExtensions } from "../volume/files.ts";
+import { scanExtension, scanExtensions } from "../volume/files.ts";
+import { isScanFolder } from "./scan.ts";
 import type { DatasetCase } from "./types.ts";
 
 /** Where the cases of one part (training or test) lie. */
@@ -31,7 +32,7 @@ export function channelSuffix(stem: string): { id: string; channel: number } | u
 }
 
 /**
- * Scans of a folder: stem -> absolute path, in name order: its scan files, or where it has none the folders of slices in it. Two
+ * Scans of a folder: stem -> absolute path, in name order: its scan files, or where it has none the folders of slices (PNG or DICOM) in it. Two
  * files with one stem are a UserError.
  */
 export async function scanFiles(folder: string, ending?: string): Promise<Map<string, string>> {
@@ -40,7 +41,7 @@ export async function scanFiles(folder: string, ending?: string): Promise<Map<st
   const entries = (await readdir(folder)).filter((name) => !name.startsWith(".")).sort();
   const names = entries.filter((name) => scanExtension(name) && (!ending || name.endsWith(ending)));
   if (names.length === 0 && (!ending || ending === ".png")) {
-    for (const name of entries) if (await holdsSlices(join(folder, name))) names.push(name);
+    for (const name of entries) if (await isScanFolder(join(folder, name))) names.push(name);
   }
   for (const name of names) {
     const stem = stemOf(name);

@@ -2,10 +2,11 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { fail, UserError } from "../util/errors.ts";
-import { readChannels, readVolume, scanExtension, scanExtensions } from "../volume/files.ts";
+import { scanExtension, scanExtensions } from "../volume/files.ts";
 import type { Volume } from "../volume/volume.ts";
 import { type ListedCase, parseDatasetJson, parseSplits } from "./datasetJson.ts";
 import { channelSuffix, findCases, listSome, stemOf } from "./layout.ts";
+import { readChannels, readVolume } from "./scan.ts";
 import type { Dataset, DatasetCase, Fold, LabelInfo } from "./types.ts";
 
 export interface ReadOptions {

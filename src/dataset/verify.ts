@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { readChannels, readVolume } from "../volume/files.ts";
 import { cornerShift, gridTolerance, shiftLimit } from "../volume/grid.ts";
 import { axisCodes } from "../volume/orientation.ts";
 import { spacingOf, type Vec3, type Volume } from "../volume/volume.ts";
+import { readChannels, readVolume } from "./scan.ts";
 import type { Dataset, DatasetCase, LabelInfo } from "./types.ts";
 
 /** One thing that is wrong (or odd) with one case. */

@@ -3,7 +3,9 @@ import { stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { channelSuffix, findCases, listSome, stemOf } from "../dataset/layout.ts";
 import { readDataset } from "../dataset/read.ts";
+import { dicomCaseId } from "../dataset/scan.ts";
 import type { DatasetCase } from "../dataset/types.ts";
+import { holdsDicom, isOneScan } from "../dicom/files.ts";
 import type { Model } from "../model/types.ts";
 import { fail } from "../util/errors.ts";
 import { explainFileError } from "../util/files.ts";
@@ -27,7 +29,8 @@ export interface FindOptions {
 
 /**
  * The cases that `paths` stand for: a scan file (`_0000` gathers its channels), a folder of scans, or a data set folder. A folder of
- * PNG slices is one scan for a 3D model, and a scan a slice for a 2D one. Throws UserError for a path that does not exist or holds no scan, two cases with one id, and a choice that gives no case.
+ * PNG slices is one scan for a 3D model, and a scan a slice for a 2D one; a folder, archive or file of DICOM is one, with
+ * `path#SERIES` where it has several series. Throws UserError for a path that does not exist or holds no scan, two cases with one id, and a choice that gives no case.
  */
 export async function findInputs(
   paths: readonly string[],
@@ -37,6 +40,10 @@ export async function findInputs(
   const found: PredictInput[] = [];
   const everyModel = models.map((_, index) => index);
   for (const path of paths) {
+    if (!options.cases && !scanExtension(path) && (await isDicomInput(path))) {
+      found.push({ id: dicomCaseId(path), images: [resolve(path)], models: everyModel, trained: false });
+      continue;
+    }
     const info = await stat(path).catch((error) => {
       throw explainFileError(error, path) ?? error;
     });
@@ -60,6 +67,12 @@ export async function findInputs(
     seen.set(id, images[0]);
   }
   return found;
+}
+
+/** One DICOM scan, not a folder in which other scans or a data set lie. */
+async function isDicomInput(path: string): Promise<boolean> {
+  if (existsSync(join(path, "dataset.json")) || (await holdsSlices(path)) || !(await holdsDicom(path))) return false;
+  return isOneScan(path);
 }
 
 function fileInput(path: string, channels: number): DatasetCase {

@@ -2,6 +2,7 @@ import { mkdir, open, readdir, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fail } from "../util/errors.ts";
 import { explainFileError, readBytes, readJson, writeFileAtomic } from "../util/files.ts";
+import { warnOnce } from "../util/warn.ts";
 import { identityAffine } from "./affine.ts";
 import { parseAnalyzeHeader, readAnalyze } from "./analyze.ts";
 import { readMeta, writeMeta } from "./meta.ts";
@@ -99,15 +100,10 @@ export async function readHeader(path: string): Promise<ScanHeader> {
   return { shape, affine, channels, type };
 }
 
-const said = new Set<string>();
-
 /** Doubts are said once a process on stderr; data files lie in the header's own folder, so that no header reaches elsewhere. */
 function readOptions(path: string): ReadScanOptions {
   return {
-    warn: (sentence) => {
-      if (!said.has(sentence)) console.warn(sentence);
-      said.add(sentence);
-    },
+    warn: warnOnce,
     open: async (file) => {
       const part = join(dirname(path), file);
       if (basename(file) !== file) {
@@ -142,7 +138,7 @@ async function stackSpacing(folder: string): Promise<Vec3> {
     throw error;
   });
   if (value !== undefined) return parseSpacing(value, path);
-  readOptions(folder).warn?.(
+  warnOnce(
     `${folder}: pictures do not say how far apart they lie; 1 mm is taken along every axis: put the sizes into ` +
       `${SPACING_FILE}, {"spacing": [between slices, rows, columns]}.`,
   );

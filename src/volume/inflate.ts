@@ -16,10 +16,10 @@ export const MAX_INFLATION = 1032;
 const PIECE = 1 << 16;
 
 /**
- * Opens gzip ("gzip") or zlib ("deflate") data. `name` leads the sentence of the UserError that reading damaged or cut
+ * Opens gzip ("gzip"), zlib ("deflate") or bare deflate ("deflate-raw") data. `name` leads the sentence of the UserError that reading damaged or cut
  * data throws; the checksum is checked when the end is reached.
  */
-export function inflate(bytes: Uint8Array, format: "gzip" | "deflate", name: string): Inflater {
+export function inflate(bytes: Uint8Array, format: "gzip" | "deflate" | "deflate-raw", name: string): Inflater {
   const stream = new DecompressionStream(format);
   const writer = stream.writable.getWriter();
   const feed = async (): Promise<void> => {

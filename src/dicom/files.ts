@@ -1,0 +1,185 @@
+import { open, readdir, stat } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { fail, UserError } from "../util/errors.ts";
+import { explainFileError, readBytes } from "../util/files.ts";
+import { warnOnce } from "../util/warn.ts";
+import type { ScanHeader } from "../volume/files.ts";
+import type { Volume } from "../volume/volume.ts";
+import { type DicomImage, imageOf } from "./image.ts";
+import { isDicom, parseDicom } from "./parse.ts";
+import { groupSeries, readSeries, type Series, seriesTitle } from "./series.ts";
+import { isZip, readZip } from "./zip.ts";
+
+/** What a folder, an archive or a single file holds. */
+export interface DicomFolder {
+  series: Series[];
+  /** DICOM files without a picture (reports, directories). */
+  withoutImage: number;
+  /** Files that are not DICOM. */
+  others: number;
+  /** Sentences about DICOM files that could not be read. */
+  damaged: string[];
+}
+
+/** Bytes that hold the header of nearly every image. */
+const HEADER_BYTES = 1 << 18;
+const MAX_DEPTH = 12;
+
+type Source = { name: string; start: Uint8Array; whole: () => Promise<Uint8Array> };
+
+/** `path#SERIES`, SERIES a series number or UID, chooses one of several. */
+function splitChoice(path: string): { path: string; choice?: string } {
+  const match = /^(.*)#([\d.]+)$/.exec(path);
+  return match ? { path: match[1], choice: match[2] } : { path };
+}
+
+/** True for a DICOM file, a zip archive, and a folder in which, or in whose folders, a DICOM file lies. `#SERIES` may follow. */
+export async function holdsDicom(path: string): Promise<boolean> {
+  const place = splitChoice(path).path;
+  const info = await stat(place).catch(() => undefined);
+  if (!info?.isDirectory()) return info?.isFile() ? startsAsDicom(place) : false;
+  for await (const file of walk(place)) if (isDicom(await readStart(file, 256))) return true;
+  return false;
+}
+
+async function startsAsDicom(path: string): Promise<boolean> {
+  const start = await readStart(path, 256);
+  return isDicom(start) || isZip(start);
+}
+
+/** True where a path stands for one scan: a chosen series, a file, an archive, or a folder that has DICOM files itself or one series below. */
+export async function isOneScan(path: string): Promise<boolean> {
+  if (!(await stat(path).catch(() => undefined))?.isDirectory()) return true;
+  for (const name of await readdir(path)) {
+    const file = join(path, name);
+    if ((await stat(file)).isFile() && isDicom(await readStart(file, 256))) return true;
+  }
+  return (await listSeries(path)).series.filter(({ modality }) => modality !== "SEG").length === 1;
+}
+
+/** Lists the series of a folder (with the folders in it), a zip archive, or a file. UserError where there is no DICOM image. */
+export async function listSeries(path: string): Promise<DicomFolder> {
+  const images: DicomImage[] = [];
+  const found = { withoutImage: 0, others: 0, damaged: [] as string[] };
+  for await (const source of sourcesOf(path)) {
+    if (!isDicom(source.start)) {
+      found.others++;
+      continue;
+    }
+    try {
+      const image = imageOf(await headerOf(source), source.name);
+      if (image) images.push(image);
+      else found.withoutImage++;
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      found.damaged.push(error.message);
+    }
+  }
+  if (images.length === 0) {
+    const without = found.withoutImage > 0 ? `, of them ${found.withoutImage} DICOM without a picture` : "";
+    const reason = found.damaged[0] ?? `files looked at: ${found.others + found.withoutImage}${without}`;
+    fail(`${path}: no DICOM image found (${reason}); give the folder, archive or file of a scan.`);
+  }
+  return { series: groupSeries(images), ...found };
+}
+
+async function headerOf(source: Source): ReturnType<typeof parseDicom> {
+  try {
+    return await parseDicom(source.start, source.name, true);
+  } catch {
+    // A long header, or one whose end is packed: the whole file decides.
+    return parseDicom(await source.whole(), source.name, true);
+  }
+}
+
+/**
+ * Reads the one scan of a folder, archive or file; `path#SERIES` chooses a series by its number or UID. Single pictures beside a
+ * stack (localisers) do not count. Throws a UserError that names the series where there are several or none can be read.
+ */
+export async function readDicomVolume(path: string): Promise<Volume> {
+  const { series, place } = await chooseSeries(path);
+  const archive = await archiveOf(place);
+  const open = async ({ name }: DicomImage): ReturnType<typeof parseDicom> =>
+    parseDicom(archive?.get(name) ?? (await readBytes(name)), name);
+  return readSeries(series, path, open, warnOnce);
+}
+
+/** Shape, geometry and voxel type of the scan that {@link readDicomVolume} would read. */
+export async function readDicomHeader(path: string): Promise<ScanHeader> {
+  const { series } = await chooseSeries(path);
+  const { stack, images } = series;
+  if (typeof stack === "string") return fail(`${path}: ${seriesTitle(series)} ${stack}; expected a scan.`);
+  const shape: ScanHeader["shape"] = [stack.slices.length, images[0].rows, images[0].columns];
+  return { shape, affine: stack.affine, channels: 1, type: "int16" };
+}
+
+async function chooseSeries(path: string): Promise<{ series: Series; place: string }> {
+  const { path: place, choice } = splitChoice(path);
+  const { series, damaged } = await listSeries(place);
+  const scans = series.filter(({ modality }) => modality !== "SEG");
+  const stacks = scans.filter(({ stack }) => typeof stack === "string" || stack.slices.length > 1);
+  let chosen = stacks.length > 0 ? stacks : scans;
+  if (choice !== undefined) chosen = series.filter(({ number, uid }) => number === choice || uid === choice);
+  if (chosen.length !== 1) {
+    const list = chosen.length > 0 ? chosen : series;
+    const unique = new Set(list.map(({ number }) => number)).size === list.length;
+    const shown = list.map((one) => (unique ? seriesTitle(one) : `${seriesTitle(one)} ${one.uid}`)).join(", ");
+    fail(
+      choice === undefined
+        ? `${place}: ${list.length} series, ${shown}; expected one: choose with ${place}#${(unique && list[0].number) || list[0].uid}.`
+        : `${place}: ${chosen.length} series are ${choice}; expected one of ${shown}.`,
+    );
+  }
+  // A slice that cannot be read would be a hole in the scan, and might lie at its end, where no gap tells.
+  if (damaged.length > 0) {
+    fail(`${place}: ${damaged.length} of its DICOM files cannot be read (${damaged[0]}); mend or remove them.`);
+  }
+  return { series: chosen[0], place };
+}
+
+async function archiveOf(path: string): Promise<Map<string, Uint8Array> | undefined> {
+  if ((await stat(path)).isDirectory() || !isZip(await readStart(path, 4))) return undefined;
+  const entries = await readZip(await readBytes(path), path);
+  return new Map(entries.map((entry) => [`${path}/${entry.path}`, entry.bytes]));
+}
+
+async function* sourcesOf(path: string): AsyncGenerator<Source> {
+  const info = await stat(path).catch((error) => {
+    throw explainFileError(error, path) ?? error;
+  });
+  const archive = await archiveOf(path);
+  if (archive) {
+    for (const [name, bytes] of archive) yield { name, start: bytes, whole: async () => bytes };
+    return;
+  }
+  for await (const name of info.isDirectory() ? walk(path) : [path]) {
+    yield { name, start: await readStart(name, HEADER_BYTES), whole: () => readBytes(name) };
+  }
+}
+
+/** Plain files of a folder and the folders in it, in name order; links to folders are not followed. */
+async function* walk(folder: string, depth = 0): AsyncGenerator<string> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((error) => {
+    throw explainFileError(error, folder) ?? error;
+  });
+  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const path = join(folder, entry.name);
+    if (basename(path).startsWith(".")) continue;
+    if (entry.isDirectory() && depth < MAX_DEPTH) yield* walk(path, depth + 1);
+    else if (entry.isFile() || (entry.isSymbolicLink() && (await stat(path).catch(() => null))?.isFile())) yield path;
+  }
+}
+
+async function readStart(path: string, length: number): Promise<Uint8Array> {
+  try {
+    const file = await open(path);
+    try {
+      const { buffer, bytesRead } = await file.read(new Uint8Array(length), 0, length, 0);
+      return buffer.subarray(0, bytesRead);
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    throw explainFileError(error, path) ?? error;
+  }
+}

@@ -1,0 +1,146 @@
+import type { Vec3 } from "../volume/volume.ts";
+import type { DicomImage, Frame } from "./image.ts";
+
+/** A frame of an image of the series. */
+export interface Slice {
+  image: DicomImage;
+  index: number;
+  frame: Frame;
+}
+
+/** Slices in the order of space, and how they lie; or why they make no volume. */
+export interface Stack {
+  slices: Slice[];
+  /** Row-major 4x4, (i, j, k) = (column, row, slice) to RAS+ mm. */
+  affine: Float64Array;
+  /** What a user should know although the scan can be read. */
+  notes: string[];
+}
+
+/** Cosines of directions that count as the same: a turn of 0.08 degrees, which headers of few digits may leave. */
+const SAME_DIRECTION = 1 - 1e-6;
+/** Share of the slice distance by which positions may depart from even steps (and mm, for headers of few digits). */
+const EVEN = 0.01;
+const EVEN_MM = 0.02;
+
+const dot = (a: readonly number[], b: readonly number[]): number => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+const cross = (a: readonly number[], b: readonly number[]): Vec3 => [
+  a[1] * b[2] - a[2] * b[1],
+  a[2] * b[0] - a[0] * b[2],
+  a[0] * b[1] - a[1] * b[0],
+];
+const minus = (a: readonly number[], b: readonly number[]): Vec3 => [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
+const mm = (value: number): string => `${Number(value.toFixed(3))} mm`;
+
+/**
+ * Orders slices along the normal of their plane (cross product of Image Orientation's row and column) and checks that they fill a
+ * regular grid, by PS3.3 C.7.6.2. Returns a phrase that completes "the series ..." where they do not: no position, mixed
+ * sizes or orientations, slices twice or missing, uneven distances, a tilted gantry.
+ */
+export function stackSlices(slices: readonly Slice[]): Stack | string {
+  const [{ image, frame: first }] = slices;
+  const { orientation, spacing } = first;
+  if (!spacing || !(spacing[0] > 0 && spacing[1] > 0)) return "does not say how large its pixels are (Pixel Spacing)";
+  if (slices.length === 1) return flatStack(slices[0]);
+  if (!orientation || slices.some(({ frame }) => !frame.position || !frame.orientation)) {
+    return "does not say where its slices lie (Image Position and Orientation)";
+  }
+  const alike = mixed(slices);
+  if (alike) return alike;
+  const row = orientation.slice(0, 3);
+  const column = orientation.slice(3);
+  const normal = cross(row, column);
+  if (Math.abs(Math.hypot(...normal) - 1) > 1e-3) return "has row and column directions that are not at right angles";
+  const along = (slice: Slice): number => dot(slice.frame.position!, normal);
+  const sorted = [...slices].sort((a, b) => along(a) - along(b));
+  const fault = unevenness(sorted, along);
+  if (fault) return fault;
+  const steps = sorted.length - 1;
+  const step = minus(sorted[steps].frame.position!, sorted[0].frame.position!).map((value) => value / steps);
+  const sheared = shear(step, normal, image.tilt);
+  if (sheared) return sheared;
+  return { slices: sorted, affine: affineOf(first, step, sorted[0].frame.position!), notes: [] };
+}
+
+/** One slice: its own plane, as thick as 1 mm, or axes along x, y, z where the file names no place. */
+function flatStack(slice: Slice): Stack {
+  const { position, orientation, spacing } = slice.frame;
+  const [row, column] = orientation
+    ? [orientation.slice(0, 3), orientation.slice(3)]
+    : [
+        [1, 0, 0],
+        [0, 1, 0],
+      ];
+  const frame = { ...slice.frame, orientation: [...row, ...column], spacing };
+  const notes = orientation && position ? [] : ["does not say where its picture lies; it is placed at the origin"];
+  return { slices: [slice], affine: affineOf(frame, cross(row, column), position ?? [0, 0, 0]), notes };
+}
+
+/** LPS to RAS turns x and y round. */
+function affineOf({ orientation, spacing }: Frame, step: readonly number[], origin: readonly number[]): Float64Array {
+  const affine = new Float64Array(16);
+  for (let r = 0; r < 3; r++) {
+    const sign = r < 2 ? -1 : 1;
+    const cells = [orientation![r] * spacing![1], orientation![r + 3] * spacing![0], step[r], origin[r]];
+    affine.set(
+      cells.map((value) => sign * value + 0), // + 0 turns -0 into 0
+      4 * r,
+    );
+  }
+  affine[15] = 1;
+  return affine;
+}
+
+function mixed(slices: readonly Slice[]): string | null {
+  const [{ image, frame }] = slices;
+  const count = (differs: (slice: Slice) => boolean): number => slices.filter(differs).length;
+  const sizes = count((slice) => slice.image.rows !== image.rows || slice.image.columns !== image.columns);
+  if (sizes > 0)
+    return `mixes pictures of different sizes (${sizes} of ${slices.length} are not ${image.columns} x ${image.rows})`;
+  const turned = count(({ frame: { orientation: o } }) =>
+    [0, 3].some((at) => dot(o!.slice(at, at + 3), frame.orientation!.slice(at, at + 3)) < SAME_DIRECTION),
+  );
+  if (turned > 0) return `mixes orientations (${turned} of ${slices.length} slices are turned against the others)`;
+  const scaled = count(
+    ({ frame: { spacing: s } }) => !s || s.some((value, i) => Math.abs(value / frame.spacing![i] - 1) > 1e-3),
+  );
+  return scaled > 0 ? `mixes pixel sizes (${scaled} of ${slices.length} slices)` : null;
+}
+
+/** Slices at one place, gaps where slices are missing, or other uneven steps. */
+function unevenness(sorted: readonly Slice[], along: (slice: Slice) => number): string | null {
+  const gaps = sorted.slice(1).map((slice, i) => along(slice) - along(sorted[i]));
+  const usual = [...gaps].sort((a, b) => a - b)[(gaps.length - 1) >> 1]; // the lower of two middles: gaps only grow where slices are missing
+  const twice = gaps.filter((gap) => gap < 1e-3).length;
+  if (twice > 0) {
+    return `has ${twice} places with more than one slice (several echoes, times or reconstructions in one series)`;
+  }
+  const tolerance = Math.max(EVEN * usual, EVEN_MM);
+  const odd = gaps.filter((gap) => Math.abs(gap - usual) > tolerance);
+  if (odd.length === 0) return null;
+  const whole = odd.every((gap) => gap > usual && Math.abs(gap - Math.round(gap / usual) * usual) <= tolerance);
+  if (whole) {
+    const missing = odd.reduce((sum, gap) => sum + Math.round(gap / usual) - 1, 0);
+    const at = gaps.indexOf(odd[0]);
+    return (
+      `lacks ${missing} of its slices (steps of ${mm(usual)}, but ${mm(odd[0])} between ` +
+      `${mm(along(sorted[at]))} and ${mm(along(sorted[at + 1]))} along the stack)`
+    );
+  }
+  return `has uneven distances between its slices (${mm(Math.min(...gaps))} to ${mm(Math.max(...gaps))})`;
+}
+
+/** Slices that are shifted against each other within their plane, as a tilted gantry does. */
+function shear(step: readonly number[], normal: readonly number[], tilt: number): string | null {
+  const along = dot(step, normal);
+  const drift = Math.hypot(
+    ...minus(
+      step,
+      normal.map((value) => value * along),
+    ),
+  );
+  if (drift <= Math.max(EVEN * along, EVEN_MM)) return null;
+  const angle = (Math.atan2(drift, along) * 180) / Math.PI;
+  const gantry = tilt === 0 ? "" : `, gantry tilt ${tilt} in its header`;
+  return `was taken with a tilted gantry (each slice is shifted by ${mm(drift)} in its plane, ${angle.toFixed(1)} degrees${gantry})`;
+}
