@@ -64,7 +64,7 @@ export function measureCase(
 }
 
 function measureLabel(map: Volume, { value, name }: LabelInfo): LabelMeasures {
-  const { sizes, runs } = findComponents(map.data, value, map.shape);
+  const { sizes, starts, ends } = findComponents(map.data, [value], map.shape);
   const voxels = sizes.reduce((sum, size) => sum + size, 0);
   return {
     value,
@@ -73,7 +73,7 @@ function measureLabel(map: Volume, { value, name }: LabelInfo): LabelMeasures {
     ml: (voxels * voxelVolume(map.affine)) / 1000,
     components: sizes.length,
     largestShare: voxels > 0 ? sizes[0] / voxels : null,
-    touchesBorder: runs.some(({ start, end }) => onBorder(start, end, map.shape)),
+    touchesBorder: starts.some((start, run) => onBorder(start, ends[run], map.shape)),
   };
 }
 

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { Connectivity } from "../volume/components.ts";
 import type { Vec3 } from "../volume/volume.ts";
-import { type Connectivity, keepLargest } from "./components.ts";
+import { keepLargest } from "./components.ts";
 
 /** Rows of a slice: "." is 0. */
 const slice = (...rows: string[]): Uint8Array => Uint8Array.from(rows.join(""), (c) => (c === "." ? 0 : Number(c)));

@@ -1,7 +1,8 @@
 import type { Model } from "../model/types.ts";
 import { fail } from "../util/errors.ts";
+import type { Connectivity } from "../volume/components.ts";
 import type { Vec3 } from "../volume/volume.ts";
-import { type Connectivity, keepLargest } from "./components.ts";
+import { keepLargest } from "./components.ts";
 
 /** What is done to a label map after prediction, and what it brought on cases that the models had not seen. */
 export interface Postprocessing {

@@ -12,25 +12,27 @@ test("a slice: corners connect, other values do not, the largest comes first", (
     0000 01
     1000 11
   `);
-  const { sizes, runs } = findComponents(map, 1, [1, 4, 6]);
+  const { sizes, starts, ends, places } = findComponents(map, [1], [1, 4, 6]);
   expect(sizes).toEqual([3, 3, 1]);
-  expect(runs).toEqual([
-    { start: 0, end: 2, component: 0 },
-    { start: 8, end: 9, component: 0 },
-    { start: 17, end: 18, component: 1 },
-    { start: 18, end: 19, component: 2 },
-    { start: 22, end: 24, component: 1 },
-  ]);
-  expect(findComponents(map, 2, [1, 4, 6]).sizes).toEqual([2]);
-  expect(findComponents(map, 3, [1, 4, 6])).toEqual({ sizes: [], runs: [] });
+  expect([...starts]).toEqual([0, 8, 17, 18, 22]);
+  expect([...ends]).toEqual([2, 9, 18, 19, 24]);
+  expect([...places]).toEqual([0, 0, 1, 2, 1]);
+  expect(findComponents(map, [1], [1, 4, 6], 6).sizes).toEqual([3, 2, 1, 1]);
+  expect(findComponents(map, [2], [1, 4, 6]).sizes).toEqual([2]);
+  expect(findComponents(map, [1, 2], [1, 4, 6]).sizes).toEqual([5, 3, 1]);
+  expect(findComponents(map, [3], [1, 4, 6]).sizes).toEqual([]);
 });
 
 test("across slices, and a ring that closes late is one part", () => {
   const map = parse("100 000 000  000 010 000  000 000 001");
-  expect(findComponents(map, 1, [3, 3, 3]).sizes).toEqual([3]);
-  expect(findComponents(parse("10001 10001 10001 11111"), 1, [1, 4, 5]).sizes).toEqual([11]);
+  expect(findComponents(map, [1], [3, 3, 3]).sizes).toEqual([3]);
+  expect(findComponents(parse("10001 10001 10001 11111"), [1], [1, 4, 5]).sizes).toEqual([11]);
   // The end of a row and the beginning of the next are no neighbours.
-  expect(findComponents(parse("0001 1000"), 1, [1, 2, 4]).sizes).toEqual([1, 1]);
+  expect(findComponents(parse("0001 1000"), [1], [1, 2, 4]).sizes).toEqual([1, 1]);
+});
+
+test("values that no label has are outside", () => {
+  expect(findComponents([1, 0.5, 1, -1, 1, 300, 1, 1], [1], [1, 1, 8]).sizes).toEqual([2, 1, 1, 1]);
 });
 
 /** Flood fill, voxel by voxel. */
@@ -71,13 +73,15 @@ test("random masks give what a flood fill gives, and the runs are the mask", () 
     );
   fc.assert(
     fc.property(cases, ([shape, map]) => {
-      const { sizes, runs } = findComponents(map, 1, shape);
+      const { sizes, starts, ends, places } = findComponents(map, [1], shape);
       expect(sizes).toEqual(flood(map, shape));
       const painted = map.map(() => 0);
-      for (const { start, end } of runs) painted.fill(1, start, end);
-      expect(painted).toEqual(map.map((x) => (x === 1 ? 1 : 0)));
       const summed = sizes.map(() => 0);
-      for (const { start, end, component } of runs) summed[component] += end - start;
+      for (const [run, place] of places.entries()) {
+        painted.fill(1, starts[run], ends[run]);
+        summed[place] += ends[run] - starts[run];
+      }
+      expect(painted).toEqual(map.map((x) => (x === 1 ? 1 : 0)));
       expect(summed).toEqual(sizes);
     }),
   );
