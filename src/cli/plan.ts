@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError } from "commander";
+import { fingerprintSound, skippedText } from "../dataset/bad-cases.ts";
 import { type Fingerprint, fingerprintDataset } from "../dataset/fingerprint.ts";
 import { planDataset } from "../dataset/plan.ts";
 import { readDataset } from "../dataset/read.ts";
@@ -105,6 +106,7 @@ interface PlanOptions {
   net: string;
   nets: boolean;
   threads?: number;
+  skipBad?: boolean;
   out?: string;
   json?: boolean;
 }
@@ -128,13 +130,17 @@ export const planCommand = new Command("plan")
   .option("--net <net>", "net of the two budgets, and the one that is timed", defaultNet)
   .option("--no-nets", "do not time a net and propose widths")
   .option("--threads <n>", "compute threads that training will have (default: all)", parseCount)
+  .option("--skip-bad", "leave out cases that cannot be read or do not fit the others")
   .option("--out <file>", "also write the plan as JSON, to edit and pass to train --plan")
   .option("--json", "print plan, fingerprint and proposed nets as JSON")
   .action(async (data: string | undefined, options: PlanOptions) => {
     const { images, labels, patch, spacing, pools, batch, mirror: mirrorAxes, normalise, out } = options;
     const { net, memory: bytes, secondsPerStep } = options;
-    const dataset = await readDataset(data, { images, labels });
-    const fingerprint = await fingerprintDataset(dataset);
+    const { skipBad = false } = options;
+    const whole = await readDataset(data, { images, labels, allowIncomplete: skipBad });
+    const { dataset, fingerprint, skipped } = skipBad
+      ? await fingerprintSound(whole)
+      : { dataset: whole, fingerprint: await fingerprintDataset(whole), skipped: [] };
     const overrides = { patch, spacing, pools, batch, mirrorAxes, normalise };
     const usual = planDataset(fingerprint, dataset, overrides);
     const stated = bytes !== undefined || secondsPerStep !== undefined;
@@ -149,11 +155,11 @@ export const planCommand = new Command("plan")
     const available = availableBytes();
     const nets = options.nets && rate ? proposeNets(plan, fingerprint, rate, available) : undefined;
     if (options.json) {
-      console.log(
-        JSON.stringify({ plan, fingerprint, ...(nets ? { nets: { ...nets, measured: rate } } : {}) }, null, 2),
-      );
+      const more = { ...(nets ? { nets: { ...nets, measured: rate } } : {}), ...(skipBad ? { skipped } : {}) };
+      console.log(JSON.stringify({ plan, fingerprint, ...more }, null, 2));
       return;
     }
+    for (const text of skippedText(skipped)) console.log(text);
     console.log(formatPlan(plan, fingerprint));
     if (nets && rate) console.log(formatNets(nets, rate, available));
   });

@@ -11,6 +11,9 @@ const range = ({ min, max }: { min: Vec3; max: Vec3 }): string => {
   return form(min) === form(max) ? form(min) : `${form(min)} to ${form(max)}`;
 };
 
+/** Training resamples axes whose spacing differs by more than 1 %. */
+const isMixed = ({ min, max }: { min: Vec3; max: Vec3 }): boolean => max.some((mm, axis) => mm > 1.01 * min[axis]);
+
 function list(title: string, findings: readonly Finding[]): string[] {
   if (findings.length === 0) return [];
   const lines = findings.slice(0, shown).map((f) => `  ${f.case}: expected ${f.expected}, found ${f.found}`);
@@ -21,12 +24,15 @@ function list(title: string, findings: readonly Finding[]): string[] {
 /** The report as text for a terminal. */
 export function formatVerification(name: string, { problems, warnings, summary }: Verification): string {
   const orientations = Object.entries(summary.orientations).map(([codes, n]) => `${codes} (${n})`);
+  const turned = orientations.length > 1 ? "; training turns every scan to RAS" : "";
+  const resampled =
+    summary.spacings && isMixed(summary.spacings) ? "; training brings every scan to one size (lunet plan)" : "";
   const count = (n: number, word: string): string => `${n} ${word}${n === 1 ? "" : "s"}`;
   return [
     `${name}: ${count(summary.training, "training case")}, ${count(summary.test, "test case")}`,
     ...(summary.shapes ? [`  voxels (D x H x W)  ${range(summary.shapes)}`] : []),
-    ...(summary.spacings ? [`  voxel size, mm      ${range(summary.spacings)}`] : []),
-    ...(orientations.length ? [`  orientation         ${orientations.join(", ")}`] : []),
+    ...(summary.spacings ? [`  voxel size, mm      ${range(summary.spacings)}${resampled}`] : []),
+    ...(orientations.length ? [`  orientation         ${orientations.join(", ")}${turned}`] : []),
     ...summary.labels.map(({ name: label, value, cases }) => `  label ${value} (${label}) in ${count(cases, "case")}`),
     ...list("Problems", problems),
     ...list("Warnings", warnings),

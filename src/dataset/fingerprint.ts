@@ -1,3 +1,4 @@
+import { fail, UserError } from "../util/errors.ts";
 import { reorient } from "../volume/orientation.ts";
 import { spacingOf, type Vec3, type Volume } from "../volume/volume.ts";
 import { chooseCrop } from "./crop.ts";
@@ -40,25 +41,46 @@ export interface Fingerprint {
   classes: { name: string; value: number; cases: number; medianMl: number; voxels: number }[];
 }
 
+/** A training case that was left out because it cannot be read or does not fit the data set. */
+export interface SkippedCase {
+  case: string;
+  why: string;
+}
+
 const samplesPerCase = 10_000;
 
 export interface FingerprintOptions {
   onProgress?: (done: number, total: number) => void;
+  /** Hears of cases that cannot be used, and they are left out; without it the first one is thrown as a UserError. */
+  onBad?: (bad: SkippedCase) => void;
 }
 
-/** Reads every training case once and measures it. */
+/** Reads every training case once and measures it. UserError where none can be used. */
 export async function fingerprintDataset(dataset: Dataset, options: FingerprintOptions = {}): Promise<Fingerprint> {
   const cases: CaseFingerprint[] = [];
   const samples: number[][] = dataset.channels.map(() => []);
-  for (const entry of dataset.training) {
-    const { images, label } = await readCase(entry, dataset.channels);
-    const measured = fingerprintCase(entry.id, images, label, dataset);
-    cases.push(measured.fingerprint);
-    for (const [c, values] of measured.foreground.entries()) {
-      const step = Math.max(1, values.length / samplesPerCase);
-      for (let at = 0; at < values.length; at += step) samples[c].push(values[Math.floor(at)]);
+  let firstBad: SkippedCase | undefined;
+  for (const [done, entry] of dataset.training.entries()) {
+    try {
+      const { images, label } = await readCase(entry, dataset.channels);
+      const measured = fingerprintCase(entry.id, images, label, dataset);
+      cases.push(measured.fingerprint);
+      for (const [c, values] of measured.foreground.entries()) {
+        const step = Math.max(1, values.length / samplesPerCase);
+        for (let at = 0; at < values.length; at += step) samples[c].push(values[Math.floor(at)]);
+      }
+    } catch (error) {
+      if (!(options.onBad && error instanceof UserError)) throw error;
+      const bad = { case: entry.id, why: error.message };
+      firstBad ??= bad;
+      options.onBad(bad);
     }
-    options.onProgress?.(cases.length, dataset.training.length);
+    options.onProgress?.(done + 1, dataset.training.length);
+  }
+  if (cases.length === 0) {
+    fail(
+      `Expected a training case in ${dataset.name} that can be used, but all ${dataset.training.length} are bad; the first, ${firstBad?.case}: ${firstBad?.why}`,
+    );
   }
   const axes = [0, 1, 2] as const;
   return {

@@ -48,6 +48,7 @@ const by = (shape: readonly number[]): string => shape.join("x");
 export function planDataset(fingerprint: Fingerprint, dataset: Dataset, overrides: PlanOverrides = {}): Plan {
   const reasons: string[] = [];
   checkOverrides(overrides);
+  checkForeground(fingerprint);
   const spacing = overrides.spacing ?? targetSpacing(fingerprint, reasons);
   if (overrides.spacing) reasons.push(`Target spacing is ${spacingText(spacing)} (D, H, W), as asked.`);
   const size = medianSizeAt(fingerprint, spacing);
@@ -81,6 +82,11 @@ export function planDataset(fingerprint: Fingerprint, dataset: Dataset, override
       `The targets are ${dataset.regions.length} regions that may overlap, so the net has a sigmoid output for each instead of a softmax over labels.`,
     );
   }
+  for (const { name, value } of absentClasses(fingerprint)) {
+    reasons.push(
+      `No case has label ${value} (${name}), so the net cannot learn it: check dataset.json and the labels.`,
+    );
+  }
   return {
     version: 1,
     dataset: dataset.name,
@@ -112,6 +118,19 @@ function checkOverrides({ patch, spacing, pools, batch, mirrorAxes }: PlanOverri
   if (batch !== undefined && !whole(batch)) fail(`Expected a whole batch size, 1 or more, but got ${batch}.`);
   const odd = mirrorAxes?.find((axis) => ![0, 1, 2].includes(axis));
   if (odd !== undefined) fail(`Expected mirror axes among 0 (D), 1 (H), 2 (W), but got ${odd}.`);
+}
+
+/** Foreground classes that are in no case. */
+function absentClasses({ classes }: Pick<Fingerprint, "classes">): Fingerprint["classes"] {
+  return classes.filter(({ value, cases }) => value !== 0 && cases === 0);
+}
+
+function checkForeground({ classes, cases }: Fingerprint): void {
+  const foreground = classes.filter(({ value }) => value !== 0);
+  if (foreground.length === 0 || absentClasses({ classes }).length < foreground.length) return;
+  fail(
+    `Expected label ${foreground.map(({ value, name }) => `${value} (${name})`).join(" or ")} in some training case, but ${cases.length === 1 ? "the only one is" : `all ${cases.length} are`} background only; check that the labels are the right files and that dataset.json has their values.`,
+  );
 }
 
 function choosePatch(

@@ -37,8 +37,16 @@ export function makeFolds(ids: readonly string[], options: SplitOptions = {}): F
   }
   if (!Number.isInteger(folds) || folds < 2) fail(`Expected 2 or more folds, but got ${folds}; ask for at least 2.`);
   if (subjects.size < folds) {
+    const what = groups ? "subject" : "case";
+    const [there, advice] =
+      subjects.size === 1
+        ? ["is 1", "train on it without validation (--fold none)"]
+        : [
+            `are ${subjects.size}`,
+            `make ${subjects.size} folds at most (--folds), or train on all without validation (--fold none)`,
+          ];
     fail(
-      `Expected at least ${folds} ${groups ? "subjects" : "cases"} for ${folds} folds, but there are ${subjects.size} (${listSome([...subjects.keys()])}); use fewer folds.`,
+      `Expected at least ${folds} ${what}s for ${folds} folds, but there ${there} (${listSome([...subjects.keys()])}); ${advice}.`,
     );
   }
   const val: string[][] = Array.from({ length: folds }, () => []);

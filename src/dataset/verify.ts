@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { cornerShift, gridTolerance, shiftLimit } from "../volume/grid.ts";
 import { axisCodes } from "../volume/orientation.ts";
-import { spacingOf, type Vec3, type Volume } from "../volume/volume.ts";
+import type { Vec3, Volume } from "../volume/volume.ts";
+import { canonicalView } from "./preprocess-view.ts";
 import { readChannels, readVolume } from "./scan.ts";
 import type { Dataset, DatasetCase, LabelInfo } from "./types.ts";
 
@@ -21,7 +22,7 @@ export interface Verification {
   summary: {
     training: number;
     test: number;
-    /** Smallest and largest size along D, H, W as stored, and voxel sizes in mm. */
+    /** Smallest and largest size along D, H, W once turned to RAS, as training turns every scan, and voxel sizes in mm. */
     shapes: { min: Vec3; max: Vec3 } | null;
     spacings: { min: Vec3; max: Vec3 } | null;
     /** How many cases have each orientation, e.g. {"RAS": 200}. */
@@ -59,8 +60,9 @@ export async function verifyDataset(dataset: Dataset, options: VerifyOptions = {
     const label = await readLabel(entry, training, problem);
     if (images.length > 0) {
       const [first] = images;
-      shapes.push(first.shape);
-      spacings.push(spacingOf(first));
+      const view = canonicalView(first.shape, first.affine);
+      shapes.push(view.shape);
+      spacings.push(view.spacing);
       const codes = axisCodes(first.affine);
       orientations[codes] = (orientations[codes] ?? 0) + 1;
       for (const [c, image] of images.entries())
@@ -78,6 +80,13 @@ export async function verifyDataset(dataset: Dataset, options: VerifyOptions = {
     }
     if (label) checkLabel(label, dataset.labels, training, seen, problem, warning);
     options.onProgress?.(done + 1, all.length);
+  }
+  if (dataset.training.length === 1) {
+    warnings.push({
+      case: "(all)",
+      expected: "2 training cases or more, so that some can validate",
+      found: "1; train on it with --fold none",
+    });
   }
   for (const { value, name } of dataset.labels.slice(1)) {
     if (!seen.has(value)) {

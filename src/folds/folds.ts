@@ -160,7 +160,11 @@ async function findStarted(options: FoldsOptions, paths: FoldsPaths): Promise<Op
   // Whether an epoch was given decides nothing here: the runs hold theirs and the rest is started as the first was.
   checkSameSettings(same, { ...record, fold: null, epochSteps: record.epochSteps as number });
   const { train: trainingCases, val: validationCases } = record.cases[0];
-  const setup = await setUpAgain(options, { ...record, fold: 0, trainingCases, validationCases }, paths.plan);
+  const setup = await setUpAgain(
+    { ...options, skipBad: record.asked.skipBad },
+    { ...record, fold: 0, trainingCases, validationCases },
+    paths.plan,
+  );
   return { record, setup };
 }
 

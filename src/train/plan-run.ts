@@ -65,6 +65,7 @@ export async function planRun(
     epochSteps,
     trainingCases,
     validationCases,
+    ...(setup.skipped ? { skipped: setup.skipped } : {}),
     state: "running",
     result: null,
   };

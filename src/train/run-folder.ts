@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { access, constants, mkdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
+import type { SkippedCase } from "../dataset/fingerprint.ts";
 import { foldsFileName } from "../model/files.ts";
 import type { NetSpec } from "../net/spec.ts";
 import { fail } from "../util/errors.ts";
@@ -53,6 +54,8 @@ export interface RunFile {
   teachers?: TeacherRecord[];
   trainingCases: string[];
   validationCases: string[];
+  /** Cases that --skip-bad left out, with what was wrong; absent where there were none. */
+  skipped?: SkippedCase[];
   state: "running" | "interrupted" | "finished" | "stopped at the time limit";
   result: { best: RunScore; last: RunScore } | null;
 }

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
-import { fingerprintDataset } from "../dataset/fingerprint.ts";
+import { fingerprintSound, skippedText } from "../dataset/bad-cases.ts";
+import { fingerprintDataset, type SkippedCase } from "../dataset/fingerprint.ts";
 import { parseGroups } from "../dataset/groups.ts";
 import { countLabels } from "../dataset/load.ts";
 import { planDataset } from "../dataset/plan.ts";
@@ -56,6 +57,8 @@ export interface SetupOptions {
   groups?: string;
   /** Ids of the cases instead of those of a fold, whose number is then only noted. */
   cases?: { training: string[]; validation: string[] };
+  /** Leave out cases that cannot be read or do not fit the data set, instead of refusing the run. All scans are read for that. */
+  skipBad?: boolean;
   preset?: PresetName;
   settings?: GivenSettings;
 }
@@ -70,16 +73,25 @@ export interface RunSetup {
   fold: number | null;
   trainingCases: string[];
   validationCases: string[];
+  /** Cases that were left out as bad; they are in no list of the others. */
+  skipped?: SkippedCase[];
 }
 
 export const defaultNet = "lean:8";
 
 /** Reads and plans everything of a new run; no voxels are kept. */
 export async function setUpRun(options: SetupOptions, progress: Progress): Promise<RunSetup> {
-  const dataset = await readDataset(options.data, { images: options.images, labels: options.labels });
+  const { images, labels, skipBad = false } = options;
+  const whole = await readDataset(options.data, { images, labels, allowIncomplete: skipBad });
+  const onProgress = (done: number, total: number): void => progress.live(`reading scans ${done}/${total}`);
+  const sound = skipBad ? await fingerprintSound(whole, { onProgress }) : undefined;
+  const { dataset, skipped } = sound ?? { dataset: whole, skipped: [] };
+  for (const text of skippedText(skipped)) progress.say(text);
+  const isSkipped = new Set(skipped.map((bad) => bad.case));
+  const keep = (ids: string[]): string[] => ids.filter((id) => !isSkipped.has(id));
   const asked = options.fold === undefined ? 0 : options.fold;
   const { fold, trainingCases, validationCases } = options.cases
-    ? { fold: asked, trainingCases: options.cases.training, validationCases: options.cases.validation }
+    ? { fold: asked, trainingCases: keep(options.cases.training), validationCases: keep(options.cases.validation) }
     : casesOf(dataset, asked, {
         folds: options.folds,
         groups: options.groups === undefined ? undefined : await parseGroups(options.groups),
@@ -88,9 +100,7 @@ export async function setUpRun(options: SetupOptions, progress: Progress): Promi
   if (typeof options.plan === "string") plan = await readPlanFile(options.plan, dataset);
   else if (options.plan) plan = fitting(options.plan, dataset, "the plan");
   else {
-    const fingerprint = await fingerprintDataset(dataset, {
-      onProgress: (done, total) => progress.live(`reading scans ${done}/${total}`),
-    });
+    const fingerprint = sound?.fingerprint ?? (await fingerprintDataset(dataset, { onProgress }));
     const pools = options.levels === undefined ? undefined : options.levels - 1;
     plan = planDataset(fingerprint, dataset, { pools });
   }
@@ -112,7 +122,10 @@ export async function setUpRun(options: SetupOptions, progress: Progress): Promi
     );
   }
   const { parameters } = countParameters(net);
-  return { dataset, plan, netName, net, parameters, settings, fold, trainingCases, validationCases };
+  return {
+    ...{ dataset, plan, netName, net, parameters, settings, fold, trainingCases, validationCases },
+    ...(skipped.length > 0 ? { skipped } : {}),
+  };
 }
 
 /** Where the data of a run lie, to find them again on resume. */
@@ -133,7 +146,9 @@ export async function setUpAgain(
 ): Promise<RunSetup> {
   const stated = options.data || options.images || options.labels;
   const { path, images, labels } = stated ? { ...options, path: options.data } : run.data;
-  const dataset = await readDataset(path, { images, labels });
+  // A run that left out bad cases goes on without them, whether their files are there or not.
+  const allowIncomplete = options.skipBad === true || run.skipped !== undefined;
+  const dataset = await readDataset(path, { images, labels, allowIncomplete });
   const here = new Set(dataset.training.map((entry) => entry.id));
   const gone = [...run.trainingCases, ...run.validationCases].filter((id) => !here.has(id));
   if (gone.length > 0) {

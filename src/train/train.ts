@@ -10,6 +10,7 @@ import type { Budget } from "./budget.ts";
 import { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
 import { addSoftTargets, readTeachers, seenByTeachers, type Teachers } from "./distil.ts";
 import { createWorkerLoader, type Loader } from "./loader.ts";
+import { missingClasses } from "./missing-classes.ts";
 import { planRun } from "./plan-run.ts";
 import { prepareCases } from "./prepare.ts";
 import { trainSpecOf } from "./presets.ts";
@@ -85,6 +86,7 @@ export async function trainNet(options: TrainOptions): Promise<TrainResult> {
 
   const engine = previous?.engine ?? options.engine ?? "wasm";
   const { training, validation } = await prepareCases(setup, progress);
+  for (const warning of missingClasses(training, setup)) progress.say(warning);
   const { plan, net, settings } = setup;
   const graph = buildGraph(net, { batch: settings.batch, shape: settings.window });
   const open: { close(): unknown }[] = [];
