@@ -113,6 +113,18 @@ describe("training every fold", () => {
     expect(existsSync(join(out, "fold0.lock"))).toBe(false);
   }, 120_000);
 
+  it("learns from another cross-validation fold by fold, whose models have not seen the fold's cases either", async () => {
+    const out = join(folder, "taught");
+    const taught = { ...options, net: "lean:2", data, budget: { steps: 2 } };
+    await trainFolds({ ...taught, out, settings: { distil: [whole] } });
+    for (const k of [0, 1, 2]) {
+      const run = JSON.parse(await readFile(join(out, `fold${k}`, "run.json"), "utf8"));
+      expect(run.teachers.map(({ path }: { path: string }) => path)).toEqual([join(whole, `fold${k}`)]);
+    }
+    const other = { ...taught, folds: 2, settings: { distil: [whole] }, out: join(folder, "taught-otherwise") };
+    await expect(trainFolds(other)).rejects.toThrow("Expected the folds of");
+  }, 120_000);
+
   it("refuses what cannot be meant", async () => {
     const base = { ...options, data, budget };
     await expect(trainFolds({ ...base, out: whole })).rejects.toThrow("already holds a run; add --resume");

@@ -24,9 +24,9 @@ import { bestText } from "./best-text.ts";
 import { type Candidate, candidatesOf, withTestTime } from "./candidates.ts";
 import { type CaseMeans, highest, pairedDifference } from "./compare.ts";
 import { type Configuration, readConfigurations } from "./configurations.ts";
-import { type Predicted, predictOutOfFold, unseenCases } from "./out-of-fold.ts";
+import { type Predicted, predictOutOfFold, truthOf, unseenCases } from "./out-of-fold.ts";
 import { holdsFolds } from "./record.ts";
-import { type ChosenSteps, chooseSteps } from "./steps.ts";
+import { type ChosenSteps, chooseSteps, type StepDice, stepDice } from "./steps.ts";
 
 export interface BestOptions {
   /** Folders of cross-validations of the same folds of the same data. */
@@ -63,6 +63,11 @@ interface Scored {
   maps: string;
 }
 
+interface Reading {
+  dataset: Dataset;
+  progress: Progress;
+}
+
 /**
  * Chooses among cross-validations, and averages of them, by the Dice of every case from models that have not seen it; then
  * post-processing that raises the mean and lowers no class. Writes the choice into the chosen models, and best.json, best.txt and
@@ -85,7 +90,7 @@ export async function chooseBest(options: BestOptions): Promise<BestResult> {
     const score = async (candidate: Candidate): Promise<void> => {
       const maps = join(scratch, String(scored.length));
       const cases = await predictOutOfFold(candidate, { configurations, dataset, backend, folder: maps, progress });
-      const means = cases.map(({ dice }) => average(dice.plain));
+      const means = cases.map(({ dice }) => average(dice));
       scored.push({ candidate, cases, means, maps });
       progress.say(`${candidate.name}: Dice ${(100 * average(means)).toFixed(2)} on ${cases.length} unseen cases`);
     };
@@ -99,12 +104,10 @@ export async function chooseBest(options: BestOptions): Promise<BestResult> {
       if (sure.length > 0) chosen = sure[highest(sure.map(({ means }) => means))];
     }
     const names = targetNames(first.models[0].plan);
-    const steps = chooseSteps(
-      chosen.cases.map(({ dice }) => dice),
-      first.models[0].plan,
-      names,
-    );
-    const summary = await finish(chosen, steps, first.models[0], { dataset, progress });
+    const reading = { dataset, progress };
+    const tried = await trySteps(chosen, first.models[0], reading);
+    const steps = chooseSteps(tried, first.models[0].plan, names);
+    const summary = await finish(chosen, steps, first.models[0], reading);
     const outOfFold = join(first.folder, "out-of-fold");
     await rm(outOfFold, { recursive: true, force: true });
     await rename(chosen.maps, outOfFold);
@@ -146,12 +149,24 @@ function datasetOf({ record }: Configuration, { data, images, labels }: BestOpti
   return readDataset(record.data.path, { images: record.data.images, labels: record.data.labels });
 }
 
+/** Scores each of the chosen label maps after every post-processing that is tried. */
+async function trySteps({ cases }: Scored, { plan }: Model, { dataset, progress }: Reading): Promise<StepDice[]> {
+  const scores: StepDice[] = [];
+  for (const [done, { entry, path }] of cases.entries()) {
+    progress.live(`trying post-processing ${done + 1}/${cases.length}`);
+    const map = await readVolume(path);
+    const { label } = await readCase(entry, dataset.channels);
+    scores.push(stepDice(Uint8Array.from(map.data), truthOf(entry, label!, map), map.shape, plan));
+  }
+  return scores;
+}
+
 /** Post-processes the chosen label maps in place and measures everything about them. */
 async function finish(
   { maps, cases }: Scored,
   { postprocessing }: ChosenSteps,
   { plan: { labels, regions } }: Model,
-  { dataset, progress }: { dataset: Dataset; progress: Progress },
+  { dataset, progress }: Reading,
 ): Promise<Summary> {
   const metrics = [];
   for (const [done, { entry, path, format }] of cases.entries()) {
@@ -182,7 +197,7 @@ function resultOf(
     parameters: members.reduce((sum, m) => sum + configurations[m].record.parameters, 0),
     dice: {
       mean: average(means),
-      classes: cases[0].dice.plain.map((_, c) => average(cases.map(({ dice }) => dice.plain[c]))),
+      classes: cases[0].dice.map((_, c) => average(cases.map(({ dice }) => dice[c]))),
     },
     lead: pairedDifference(chosen.means, means, units),
   };

@@ -25,6 +25,7 @@ import {
   type FoldsFile,
   type FoldsPaths,
   foldsPaths,
+  holdsFolds,
   readFoldRuns,
   readFoldsFile,
   writeFoldsFile,
@@ -72,6 +73,7 @@ export async function trainFolds(options: FoldsOptions): Promise<FoldsResult> {
       ? { ...data, ...mine, resume: true }
       : {
           ...record.asked,
+          settings: ofFold(record.asked.settings, fold),
           ...data,
           ...mine,
           fold,
@@ -107,6 +109,24 @@ function describe({ cases, budget }: FoldsFile, open: number, jobs: number): str
   return `${words}, ${budget.minutes} min each: about ${total} at most`;
 }
 
+/** A teacher that is a cross-validation itself teaches each fold by its model of that fold, which has not seen its cases either. */
+function ofFold(settings: AskedOptions["settings"], fold: number): AskedOptions["settings"] {
+  const teachers = settings?.distil;
+  if (!teachers) return settings;
+  return { ...settings, distil: teachers.map((path) => (holdsFolds(path) ? foldFolder(path, fold) : path)) };
+}
+
+/** Its folds must be those of the run, or its models would have seen what is to be validated. */
+async function checkTeachers(paths: readonly string[], cases: readonly Fold[]): Promise<void> {
+  const key = (folds: readonly Fold[]): string => JSON.stringify(folds.map(({ val }) => val.toSorted()));
+  for (const path of paths.filter(holdsFolds)) {
+    if (key((await readFoldsFile(path)).cases) === key(cases)) continue;
+    fail(
+      `Expected the folds of ${path} (--distil) to be those of this run, but they hold other cases; give the same --folds and --groups.`,
+    );
+  }
+}
+
 const subjectsOf = ({ training }: Dataset, groups: Groups): Record<string, string> =>
   Object.fromEntries(training.map(({ id }) => [id, subjectOf(id, groups)]));
 
@@ -127,6 +147,7 @@ async function startNew(options: FoldsOptions, paths: FoldsPaths): Promise<Opene
     const part = train.length === 0 ? "training" : val.length === 0 ? "validation" : null;
     if (part) fail(`Expected ${part} cases in fold ${fold}, but splits.json lists none; mend the file.`);
   }
+  await checkTeachers(options.settings?.distil ?? [], cases);
   await clearFolds(paths, cases.length, force);
   const record: FoldsFile = {
     version: 1,

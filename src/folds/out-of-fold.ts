@@ -8,7 +8,7 @@ import { fail } from "../util/errors.ts";
 import type { Volume } from "../volume/volume.ts";
 import type { Candidate } from "./candidates.ts";
 import type { Configuration } from "./configurations.ts";
-import { type StepDice, stepDice } from "./steps.ts";
+import { diceOfTargets } from "./steps.ts";
 
 export interface OutOfFoldOptions {
   configurations: readonly Configuration[];
@@ -27,7 +27,8 @@ interface Unseen {
 
 export interface Predicted {
   entry: DatasetCase;
-  dice: StepDice;
+  /** By class or region. */
+  dice: number[];
   /** Of the label map. */
   path: string;
   format: OutputFormat;
@@ -69,7 +70,7 @@ export async function predictOutOfFold(candidate: Candidate, options: OutOfFoldO
       const { images, label } = await readCase(entry, dataset.channels);
       const chosen = members.flatMap((_, i) => folds.map((fold) => i * count + fold));
       const { labels } = await predictor.segment(images, { id: entry.id, models: chosen, mirror, shifts });
-      const dice = stepDice(labels.data, truthOf(entry, label!, labels), labels.shape, plan);
+      const dice = diceOfTargets(labels.data, truthOf(entry, label!, labels), plan);
       const format = await formatLike(entry.images[0]);
       const path = await writePrediction(folder, entry.id, labels, format);
       predicted.push({ entry, dice, path, format });
@@ -81,7 +82,7 @@ export async function predictOutOfFold(candidate: Candidate, options: OutOfFoldO
 }
 
 /** The true label map as bytes on the grid of the prediction. */
-function truthOf({ id, label: path }: DatasetCase, truth: Volume, prediction: Volume): Uint8Array {
+export function truthOf({ id, label: path }: DatasetCase, truth: Volume, prediction: Volume): Uint8Array {
   if (truth.shape.join() !== prediction.shape.join()) {
     fail(
       `Expected the label map ${path} of case ${id} on the grid of its image, ${prediction.shape.join(" x ")} voxels, but it has ` +
