@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { readModel } from "../src/model/file.ts";
+import { readCheckpoint } from "../src/train/checkpoint.ts";
 import { parseLog } from "../src/train/log.ts";
 import { silentProgress } from "../src/train/progress.ts";
 import type { RunFile } from "../src/train/run-folder.ts";
@@ -276,6 +277,33 @@ it("trains with another unit and smoothed labels, keeps both in the run and the 
   await writeFile(file, JSON.stringify({ ...net, unit: { norm: "batch" } }));
   await expect(trainNet({ ...other, net: file })).rejects.toThrow(
     "Expected --order to be conv-act-norm as in the net of --net, but got conv-norm-act",
+  );
+});
+
+it("supervises coarser levels: heads in the checkpoint, none in the model; the same files when resumed", async () => {
+  const settings = { ...options.settings, deepSupervision: true };
+  const run = { ...options, levels: 3, settings, data, budget: { steps: 10 } };
+  const [whole, cut] = ["deep", "deep-cut"].map((name) => join(folder, name));
+  const said: string[] = [];
+  const progress = { ...silentProgress, say: (text: string) => said.push(text) };
+  await trainNet({ ...run, threads: 1, progress, out: whole });
+  // 3 channels and a bias for each of 3 classes.
+  expect(said).toContain("deep supervision at level 1: heads of 12 parameters more, which the model does not keep");
+  const { tensors } = readModel(await readFile(join(whole, "model.safetensors")), "model.safetensors");
+  expect([...tensors.keys()].filter((name) => name.startsWith("head"))).toEqual(["head.weight", "head.bias"]);
+  const checkpoint = await readCheckpoint(join(whole, "checkpoint.safetensors"));
+  expect(checkpoint.parameters.get("head.1.weight")).toHaveLength(9);
+  expect(checkpoint.state.get("ema.head.1.bias")).toHaveLength(3);
+
+  const stopper = new AbortController();
+  const live = (text: string): void => {
+    if (text.includes("step 6/")) stopper.abort();
+  };
+  await trainNet({ ...run, threads: 2, progress: { ...silentProgress, live }, signal: stopper.signal, out: cut });
+  await trainNet({ out: cut, resume: true, settings: { deepSupervision: true }, threads: 2, lowMemory: true });
+  expect(await outcome(cut)).toEqual(await outcome(whole));
+  await expect(trainNet({ ...run, levels: 2, out: join(folder, "shallow") })).rejects.toThrow(
+    "Expected a net of 3 levels or more for deep supervision, but it has 2.",
   );
 });
 

@@ -16,12 +16,12 @@ import { interruptedCode, untilStopped } from "./stop.ts";
 import {
   addGroups,
   dataOptions,
-  distilOptions,
   netOptions,
   option,
   parseNumber,
   recipeOptions,
   runOptions,
+  supervisionOptions,
   type TrainingOptions,
   trainingOptionsOf,
 } from "./training-options.ts";
@@ -80,7 +80,7 @@ addGroups(command, [
     ],
   ],
   ["Net:", netOptions(defaultNet)],
-  ["Recipe (defaults: those of the preset):", [...recipeOptions(), ...distilOptions()]],
+  ["Recipe (defaults: those of the preset):", [...recipeOptions(), ...supervisionOptions()]],
 ]);
 
 export const trainCommand = command

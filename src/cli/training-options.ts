@@ -36,6 +36,7 @@ export interface TrainingOptions {
   loss?: string;
   classWeights?: string;
   labelSmoothing?: number;
+  deepSupervision?: boolean;
   distil?: string[];
   distilWeight?: number;
   distilTemperature?: number;
@@ -147,9 +148,10 @@ export function recipeOptions(): Option[] {
   ];
 }
 
-/** Of learning from other models. */
-export function distilOptions(): Option[] {
+/** What only plain training has, not pruning: more than the labels to learn from. */
+export function supervisionOptions(): Option[] {
   return [
+    option("--deep-supervision", "while training, give coarser decoder levels a head and a loss of their own"),
     option(
       "--distil <models>",
       "model files or run folders, joined by commas: learn from the mean of their probabilities beside the labels",
@@ -196,6 +198,7 @@ export function trainingOptionsOf(data: string | undefined, options: TrainingOpt
       loss: options.loss,
       classWeights: options.classWeights,
       labelSmoothing: options.labelSmoothing,
+      deepSupervision: options.deepSupervision,
       distil: options.distil,
       distilWeight: options.distilWeight,
       distilTemperature: options.distilTemperature,

@@ -7,6 +7,7 @@ const text = (shape: readonly number[]): string => shape.join("x");
 
 /** Checks every node against its operator's shape rule. Throws a UserError that names the node. */
 export function checkShapes(graph: Graph): void {
+  checkAuxiliary(graph);
   for (const node of graph.nodes) {
     const output = graph.tensors[node.output];
     const inputs = node.inputs.map((id) => graph.tensors[id]);
@@ -44,6 +45,19 @@ export function checkShapes(graph: Graph): void {
         `an input that ${text(node.factor)} divides into the output`,
       );
     }
+  }
+}
+
+/** Checks the logits of deep supervision. Throws a UserError. */
+function checkAuxiliary(graph: Graph): void {
+  const { channels, shape } = graph.tensors[graph.output];
+  for (const id of graph.auxiliary ?? []) {
+    const coarse = graph.tensors[id];
+    if (coarse.channels === channels && coarse.shape.every((n, axis) => shape[axis] % n === 0)) continue;
+    fail(
+      `Expected auxiliary logits of ${channels} channels on a grid that divides ${text(shape)}, but "${coarse.name}" has ` +
+        `${coarse.channels} x ${text(coarse.shape)}.`,
+    );
   }
 }
 

@@ -31,6 +31,8 @@ export interface SmallNet {
   outputChannels: number;
   output: Graph["outputKind"];
   tail: UnitTail;
+  /** Decoder levels with a head of their own, from fine to coarse. */
+  heads?: number[];
 }
 
 /** Builds the graph of a {@link SmallNet}; without pools it is a chain of convolutions and a head. */
@@ -61,6 +63,7 @@ export function smallGraph(net: SmallNet): Graph {
     at = output;
   });
   const depth = net.pools.length;
+  const heads: number[] = [];
   at = block("bottleneck", [at], net.widths[depth], net.kernels[depth]);
   for (let level = depth - 1; level >= 0; level--) {
     const name = `decoder.${level}`;
@@ -68,10 +71,12 @@ export function smallGraph(net: SmallNet): Graph {
     nodes.push({ kind: "upconv", name: `${name}.up`, inputs: [at], output, factor: net.pools[level] });
     const inputs = net.skips[level] ? [output, kept[level]] : [output];
     at = block(name, inputs, net.decoder[level].convs, net.kernels[level]);
+    if (net.heads?.includes(level)) heads.unshift(conv(`head.${level}`, [at], net.outputChannels, [1, 1, 1], null));
   }
   const output = conv("head", [at], net.outputChannels, [1, 1, 1], null);
   const params = nodes.flatMap((node) => paramsOf({ tensors }, node));
-  return { batch: net.batch, tensors, nodes, input: 0, output, outputKind: net.output, params };
+  const auxiliary = net.heads ? { auxiliary: heads } : {};
+  return { batch: net.batch, tensors, nodes, input: 0, output, ...auxiliary, outputKind: net.output, params };
 }
 
 /** Random start values: He-scaled weights, everything else near its usual value but not at it. */
@@ -371,7 +376,21 @@ function conformanceNets(): [string, SmallNet][] {
     unet([2, 4], [[2, 2, 2]], { inputChannels: 3, widths: [[], [4]], decoder: [{ up: 5, convs: [4] }] }),
   ]);
   nets.push(["softmax 70", chain([4], { outputChannels: 70, shape: [2, 5, 9] })]);
+  const three: Vec3[] = [
+    [1, 2, 2],
+    [2, 2, 2],
+    [2, 2, 2],
+  ];
+  const heads: Partial<SmallNet> = { heads: [1, 2], shape: [4, 16, 16] };
+  nets.push(["heads at 2 levels", unet([4, 5, 6, 3], three, heads)]);
   nets.push(["sigmoid 8", chain([4], { outputChannels: 8, output: "sigmoid" })]);
+  nets.push(["heads at 2 levels, flat 8", unet([8, 8, 8, 8], three, { ...heads, batch: 2 })]);
+  nets.push(["heads at 2 levels, regions", unet([3, 4, 4, 5], three, { ...heads, output: "sigmoid" })]);
+  const late: UnitTail = { order: "conv-norm-act", norm: "instance", slope: 0.01, eps: 1e-4, momentum: 0.2 };
+  nets.push([
+    "a head at one level, norm before activation",
+    unet([4, 8, 5], three.slice(1), { heads: [1], shape: [4, 8, 8], tail: late, batch: 3 }),
+  ]);
   return nets;
 }
 

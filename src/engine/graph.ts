@@ -68,6 +68,11 @@ export interface Graph {
   /** Tensor ids. */
   input: number;
   output: number;
+  /**
+   * Further logits on coarser grids, from fine to coarse, that count in the loss of a training step (deep supervision). As many channels
+   * as the output has; nothing else reads them.
+   */
+  auxiliary?: number[];
   outputKind: "softmax" | "sigmoid";
   params: ParamInfo[];
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { buildGraph, initialise, strideOf } from "./build.ts";
+import { buildGraph, initialise, strideOf, supervisedLevels, withoutHeads } from "./build.ts";
 import { doubling, flat } from "./make.ts";
 
 const options = { levels: 3, convs: 2, inputChannels: 1, outputChannels: 3 };
@@ -24,6 +24,24 @@ test("nodes, wiring and sizes of a small net", () => {
   expect(shape("decoder.1.0.weight")).toEqual([8, 16, 3, 3, 3]);
   expect(shape("decoder.1.up.weight")).toEqual([16, 8, 2, 2, 2]);
   expect(shape("head.norm.weight")).toBeUndefined();
+});
+
+test("deep supervision adds heads to the levels between the finest and the coarsest, and changes nothing else", () => {
+  const levels = (pools: number) => supervisedLevels(flat(4, { ...options, levels: pools + 1 }));
+  expect([2, 3, 4, 5].map(levels)).toEqual([[1], [1], [1, 2], [1, 2, 3]]);
+  expect(() => levels(1)).toThrow("Expected a net of 3 levels or more for deep supervision, but it has 2.");
+  const net = doubling(4, { ...options, levels: 5 });
+  const size = { batch: 1, shape: [16, 16, 32] as [number, number, number] };
+  const plain = buildGraph(net, size);
+  const graph = buildGraph(net, { ...size, deepSupervision: true });
+  expect(graph.auxiliary?.map((id) => graph.tensors[id])).toEqual([
+    { name: "head.1", channels: 3, shape: [8, 8, 16] },
+    { name: "head.2", channels: 3, shape: [4, 4, 8] },
+  ]);
+  expect(plain.auxiliary).toBeUndefined();
+  const names = graph.nodes.map(({ name }) => name);
+  expect(names.filter((name) => !name.startsWith("head."))).toEqual(plain.nodes.map(({ name }) => name));
+  expect(withoutHeads(initialise(graph, 3))).toEqual(initialise(plain, 3));
 });
 
 test("a level without its skip reads only the transposed convolution", () => {

@@ -11,6 +11,8 @@ export interface BuildOptions {
   batch: number;
   /** D, H, W of the input in voxels. */
   shape: Vec3;
+  /** Adds `head.L` to coarser decoder levels L (see {@link supervisedLevels}), as training with deep supervision has them. */
+  deepSupervision?: boolean;
 }
 
 const axes = ["D", "H", "W"];
@@ -21,12 +23,28 @@ export function strideOf(net: Pick<NetSpec, "pools">): Vec3 {
 }
 
 /**
+ * Decoder levels that get a head of their own in deep supervision: all but the finest, which has the net's head, and the coarsest, whose
+ * loss nnU-Net leaves out; with two pools the coarser one of the two all the same. Throws UserError where there is no coarser level.
+ */
+export function supervisedLevels(net: Pick<NetSpec, "pools">): number[] {
+  const pools = net.pools.length;
+  if (pools < 2) fail(`Expected a net of 3 levels or more for deep supervision, but it has ${pools + 1}.`);
+  return Array.from({ length: Math.max(1, pools - 2) }, (_, i) => i + 1);
+}
+
+/** The tensors that belong to the net itself, without those of the heads of deep supervision. */
+export function withoutHeads(tensors: TensorMap): TensorMap {
+  return new Map([...tensors].filter(([name]) => !/^head\.\d/.test(name)));
+}
+
+/**
  * The layer graph of a net for one input size. Nodes run in this order: encoder levels 0 .. P-1 (`encoder.L.I` and
  * `encoder.L.pool`), `bottleneck.I`, decoder levels P-1 .. 0 (`decoder.L.up`, then `decoder.L.I`, the first of which
- * reads [up, skip]) and `head`. Throws UserError where an axis is not a multiple of the product of its pools.
+ * reads [up, skip], and `head.L` of deep supervision) and `head`. Throws UserError where an axis is not a multiple of the product of its pools.
  */
 export function buildGraph(net: NetSpec, options: BuildOptions): Graph {
-  const { batch, shape } = options;
+  const { batch, shape, deepSupervision = false } = options;
+  const supervised = deepSupervision ? supervisedLevels(net) : [];
   if (!Number.isInteger(batch) || batch < 1) fail(`Expected a batch of 1 or more, but got ${batch}.`);
   checkShape(net, shape);
   const tail: UnitTail = { ...net.unit };
@@ -50,6 +68,7 @@ export function buildGraph(net: NetSpec, options: BuildOptions): Graph {
   };
 
   let x = 0;
+  const heads: number[] = [];
   const skips: number[] = [];
   net.pools.forEach((factor, level) => {
     x = block(`encoder.${level}`, [x], net.encoder[level], net.kernels[level]);
@@ -67,10 +86,12 @@ export function buildGraph(net: NetSpec, options: BuildOptions): Graph {
     const output = tensor(name, up, tensors[skips[level]].shape);
     nodes.push({ kind: "upconv", name, inputs: [x], output, factor: net.pools[level] });
     x = block(`decoder.${level}`, net.skips[level] ? [output, skips[level]] : [output], convs, net.kernels[level]);
+    if (supervised.includes(level)) heads.unshift(conv(`head.${level}`, [x], net.outputChannels, [1, 1, 1], null));
   }
   const output = conv("head", [x], net.outputChannels, [1, 1, 1], null);
   const params = nodes.flatMap((node) => paramsOf({ tensors }, node));
-  return { batch, tensors, nodes, input: 0, output, outputKind: net.output, params };
+  const auxiliary = deepSupervision ? { auxiliary: heads } : {};
+  return { batch, tensors, nodes, input: 0, output, ...auxiliary, outputKind: net.output, params };
 }
 
 function checkShape(net: NetSpec, shape: Vec3): void {

@@ -45,6 +45,8 @@ export interface TrainSettings {
   classWeights?: ClassWeights;
   /** Of the loss's cross-entropy; absent where a run of an earlier version had none. */
   labelSmoothing?: number;
+  /** Whether coarser decoder levels have a head and a loss of their own while training; absent: not. */
+  deepSupervision?: boolean;
   /** Models to learn from beside the labels, absolute paths; absent: none, and then the next two are absent too. */
   distil?: string[];
   /** Of the loss's term. */

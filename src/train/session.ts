@@ -5,6 +5,7 @@ import type { TensorMap, Trainer } from "../engine/types.ts";
 import { quantile } from "../evaluate/bootstrap.ts";
 import { modelToBytes } from "../model/file.ts";
 import type { Model } from "../model/types.ts";
+import { withoutHeads } from "../net/build.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import { appendLine } from "../util/json-lines.ts";
 import { replan } from "./budget.ts";
@@ -247,7 +248,7 @@ async function check(
 
 type RunStart = Pick<RunFile, "net" | "lunet" | "started" | "settings" | "fold" | "trainingCases" | "validationCases">;
 
-/** A model with its record: the weights `tensors` as they were after `taken.step` steps. */
+/** A model with its record: the weights `tensors`, without heads that only training has, as they were after `taken.step` steps. */
 export function modelOf(
   run: RunStart,
   plan: Plan,
@@ -269,7 +270,7 @@ export function modelOf(
       validationCases,
       validationDice: taken.dice,
     },
-    tensors,
+    tensors: withoutHeads(tensors),
   };
 }
 

@@ -346,7 +346,8 @@ export function memoryNeed(
     step: { batch: settings.batch, window: settings.window, lowMemory: lowMemory ?? false },
     canSave: lowMemory !== undefined,
     programBytes: (step) => {
-      const graph = buildGraph(net, { batch: step.batch, shape: step.window });
+      const { deepSupervision } = settings;
+      const graph = buildGraph(net, { batch: step.batch, shape: step.window, deepSupervision });
       return planMemory(graph, trainSpecOf(settings, step.lowMemory)).total;
     },
     waitingBytes: ({ batch, window }) => waitingBatches * batch * voxelCount(window) * batchPerVoxel,

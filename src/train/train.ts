@@ -4,7 +4,8 @@ import type { AugmentLevel } from "../dataset/augment.ts";
 import { createBackend } from "../engine/backend.ts";
 import type { Trainer } from "../engine/types.ts";
 import { planMemory } from "../engine/wasm/plan-memory.ts";
-import { buildGraph, initialise } from "../net/build.ts";
+import { buildGraph, initialise, supervisedLevels } from "../net/build.ts";
+import type { NetSpec } from "../net/spec.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import type { Budget } from "./budget.ts";
 import { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
@@ -82,13 +83,15 @@ export async function trainNet(options: TrainOptions): Promise<TrainResult> {
     await writeFileAtomic(paths.plan, `${JSON.stringify(setup.plan, null, 2)}\n`);
   }
   progress.say(describe(setup));
+  if (setup.settings.deepSupervision) progress.say(headWords(setup.net));
   if (teachers) tellTeachers(teachers, setup, progress);
 
   const engine = previous?.engine ?? options.engine ?? "wasm";
   const { training, validation } = await prepareCases(setup, progress);
   for (const warning of missingClasses(training, setup)) progress.say(warning);
   const { plan, net, settings } = setup;
-  const graph = buildGraph(net, { batch: settings.batch, shape: settings.window });
+  const { deepSupervision } = settings;
+  const graph = buildGraph(net, { batch: settings.batch, shape: settings.window, deepSupervision });
   const open: { close(): unknown }[] = [];
   try {
     const backend = await createBackend({ name: engine, threads: options.threads });
@@ -159,6 +162,13 @@ function describe({ netName, parameters, dataset, settings, fold, trainingCases,
     `${netName} (${parameters.toLocaleString("en-US")} parameters) on ${dataset.name}: ${trainingCases.length} cases train, ` +
     `${checked}; windows of ${settings.window.join("x")}, batch ${settings.batch}`
   );
+}
+
+function headWords(net: NetSpec): string {
+  const levels = supervisedLevels(net);
+  const widths = levels.map((level) => net.decoder[level].convs.at(-1)!);
+  const parameters = widths.reduce((sum, width) => sum + (width + 1) * net.outputChannels, 0);
+  return `deep supervision at level ${levels.join(", ")}: heads of ${parameters} parameters more, which the model does not keep`;
 }
 
 function tellTeachers(teachers: Teachers, { settings, validationCases }: RunSetup, progress: Progress): void {

@@ -3,7 +3,7 @@ import { conformanceCases, smallGraph } from "../conformance-cases.ts";
 import type { TensorMap } from "../types.ts";
 import { createReferenceBackend } from "./backend.ts";
 import { channelSums } from "./meter.ts";
-import { forward, lossAndGradients, lossOfLogits, type Values } from "./program.ts";
+import { forward, lossAndGradients, lossOfPass, type Values } from "./program.ts";
 
 const backend = createReferenceBackend();
 
@@ -82,10 +82,9 @@ describe("taylor is the slope of the loss as a channel is scaled", () => {
   test.each(cases)("$name", ({ graph, params, batches: [batch], spec, dropout }) => {
     const wide: Values = new Map([...params].map(([name, data]) => [name, Float64Array.from(data)]));
     const factors = dropout?.[0];
-    const classes = graph.tensors[graph.output].channels;
     const loss = (): number => {
-      const { logits } = forward(graph, wide, batch.input, { training: true, dropout: factors });
-      return lossOfLogits(graph.outputKind, logits, classes, batch, spec.loss, graph.batch).loss;
+      const pass = forward(graph, wide, batch.input, { training: true, dropout: factors });
+      return lossOfPass(graph, pass, batch, spec.loss).loss;
     };
     /** Multiplies the filter and the bias that make channel 0 of a node. */
     const scale = (name: string, kind: "conv" | "upconv", by: number): void => {

@@ -3,6 +3,7 @@ import { voxelCount } from "../../volume/volume.ts";
 import { checkInput } from "../check.ts";
 import { type ConvNode, type Graph, inputChannelsOf, type UpconvNode } from "../graph.ts";
 import { accumulateVoxel, createSums, distils, logitGradient, lossFromSums, voxelTerms } from "../loss.ts";
+import { coarseTarget, supervisedOutputs } from "../supervision.ts";
 import type { Batch, LossSpec } from "../types.ts";
 import { type ConvSizes, concatChannels, convBackward, convForward, splitChannels } from "./conv.ts";
 import { maxpoolBackward, maxpoolForward } from "./maxpool.ts";
@@ -182,18 +183,18 @@ function upconvSizes(graph: Graph, input: number, output: number, factor: Upconv
   return { batch: graph.batch, cin, cout: graph.tensors[output].channels, shape, factor };
 }
 
-/** Gradients of all trained parameters for a gradient with respect to the logits, through a forward pass made in training mode. */
+/** Gradients of all trained parameters for gradients by the logits (by tensor id), through a forward pass made in training mode. */
 export function backward(
   graph: Graph,
   params: Values,
   pass: Forward,
-  logitGradients: Float64Array,
+  logitGradients: ReadonlyMap<number, Float64Array>,
   dropout?: Dropout,
   observe?: Observer,
 ): Values {
   const gradients: Values = new Map();
   const pending: Float64Array[] = [];
-  pending[graph.output] = logitGradients;
+  for (const [id, gradient] of logitGradients) pending[id] = gradient;
   // A tensor read by several nodes (a skip) gets the sum of their gradients.
   const give = (id: number, gradient: Float64Array): void => {
     const held = pending[id];
@@ -258,6 +259,30 @@ export function lossOfLogits(
   return { loss, dice, gradient };
 }
 
+/** The loss of a forward pass over all outputs, the Dice values of the finest, and the gradients by the logits, by tensor id. */
+export function lossOfPass(
+  graph: Graph,
+  { tensors }: Pick<Forward, "tensors">,
+  batch: Batch,
+  spec: LossSpec,
+): { loss: number; dice: number[]; gradients: Map<number, Float64Array> } {
+  const fine = graph.tensors[graph.output];
+  const gradients = new Map<number, Float64Array>();
+  let total = 0;
+  let dice: number[] = [];
+  for (const output of supervisedOutputs(graph, spec)) {
+    const { shape } = graph.tensors[output.id];
+    const finest = output.id === graph.output;
+    const target = finest ? batch.target : coarseTarget(batch.target, graph.batch, fine.shape, shape);
+    const truth = { target, soft: batch.soft };
+    const part = lossOfLogits(graph.outputKind, tensors[output.id], fine.channels, truth, output.loss, graph.batch);
+    total += part.loss;
+    if (finest) dice = part.dice;
+    gradients.set(output.id, part.gradient);
+  }
+  return { loss: total, dice, gradients };
+}
+
 /** Training-mode forward, loss and backward, all in float64: the truth the fast backends are checked against. */
 export function lossAndGradients(
   graph: Graph,
@@ -268,8 +293,7 @@ export function lossAndGradients(
   observe?: Observer,
 ): { loss: number; dice: number[]; gradients: Values; statistics: Map<string, BatchStatistics> } {
   const pass = forward(graph, params, batch.input, { training: true, dropout });
-  const classes = graph.tensors[graph.output].channels;
-  const { loss, dice, gradient } = lossOfLogits(graph.outputKind, pass.logits, classes, batch, spec, graph.batch);
-  const gradients = backward(graph, params, pass, gradient, dropout, observe);
+  const { loss, dice, gradients: byLogits } = lossOfPass(graph, pass, batch, spec);
+  const gradients = backward(graph, params, pass, byLogits, dropout, observe);
   return { loss, dice, gradients, statistics: pass.statistics };
 }

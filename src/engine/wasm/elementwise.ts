@@ -73,6 +73,13 @@ function emitWalk(
   });
 }
 
+/** y += x. Arguments: x, y, coefficients and sums (unused), planes, rows. */
+export function emitAdd(f: FunctionBuilder, layout: Layout): void {
+  emitWalk(f, layout, { pointers: 2, coefficients: 0, sums: 0 }, ({ pointers: [x, y], offset }) => {
+    f.get(y).get(x).load(offset).get(y).load(offset).add().store(offset);
+  });
+}
+
 /** y = a x + b (slope null) or act(a x + b). Arguments: x, y, coefficients [a, b], sums (unused), planes, rows. */
 export function emitAffine(f: FunctionBuilder, layout: Layout, slope: number | null): void {
   const value = f.vector();

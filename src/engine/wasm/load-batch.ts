@@ -1,5 +1,6 @@
 import { checkBatch } from "../check.ts";
 import type { Graph } from "../graph.ts";
+import { coarseTarget } from "../supervision.ts";
 import type { Batch, TensorMap } from "../types.ts";
 import type { OpContext } from "./control.ts";
 import { scatter } from "./layout.ts";
@@ -15,7 +16,10 @@ export function loadBatch(
 ): void {
   checkBatch(graph, batch, to.soft !== null, dropout);
   scatter(f32, to.input.address, to.input.layout, graph.batch, batch.input);
-  u8.set(batch.target, to.target);
+  const { shape } = graph.tensors[graph.output];
+  to.targets.forEach((target, i) => {
+    u8.set(i === 0 ? batch.target : coarseTarget(batch.target, graph.batch, shape, target.shape), target.address);
+  });
   if (to.soft !== null) f32.set(batch.soft!, to.soft / 4);
   for (const [name, { address, channels, padded }] of to.dropout) {
     const factors = dropout?.get(name);

@@ -17,7 +17,8 @@ import type { LossTotal } from "./ops.ts";
 import type { ProgramBuilder, Task } from "./program.ts";
 import { type Slab, slabStart, slabsOf } from "./slabs.ts";
 
-interface LossOptions {
+/** One output of the graph. */
+export interface LossOptions {
   graph: Graph;
   loss: LossSpec;
   logits: Placed;
@@ -27,8 +28,16 @@ interface LossOptions {
   soft: number | null;
 }
 
-/** Stages of the loss, in place: logits -> probabilities -> gradient. */
-export function stageLoss(b: ProgramBuilder, arena: Arena, options: LossOptions): void {
+/** Stages of the loss of all outputs, of which the first gives the Dice values, in place: logits -> probabilities -> gradient. */
+export function stageLoss(b: ProgramBuilder, arena: Arena, outputs: readonly LossOptions[]): void {
+  const parts = outputs.map((options, i) => lossParts(b, arena, options, i === 0));
+  b.stage(parts.flatMap(({ forward }) => forward));
+  // One task, so that the losses are added in order.
+  b.stage([parts.map(({ total }) => b.op(total))]);
+  b.stage(parts.flatMap(({ backward }) => backward));
+}
+
+function lossParts(b: ProgramBuilder, arena: Arena, options: LossOptions, first: boolean) {
   const { graph, loss, logits } = options;
   const { channels: classes, shape } = logits.layout;
   const vectors = graph.outputKind === "softmax" && !loss.focal?.weight && lossKernelFits({ classes, width: shape[2] });
@@ -43,10 +52,9 @@ export function stageLoss(b: ProgramBuilder, arena: Arena, options: LossOptions)
     sums,
     coefficients,
     lanes: vectors ? 4 : 1,
+    first,
   };
-  b.stage(forward);
-  b.stage([[b.op(total)]]);
-  b.stage(backward);
+  return { forward, total, backward };
 }
 
 interface LossTasks {

@@ -1,5 +1,5 @@
 import type { ConvNode, PoolNode, UpconvNode } from "../graph.ts";
-import { emitSum } from "./elementwise.ts";
+import { emitAdd, emitSum } from "./elementwise.ts";
 import { convTasks, type Placed, upconvDataGradientTasks } from "./lower-conv.ts";
 import type { TrainingContext } from "./lower-training.ts";
 import type { ForwardPass } from "./lower-training-forward.ts";
@@ -44,7 +44,7 @@ export interface Backward {
   partials(): number;
 }
 
-/** Stages of the backward pass, from the loss's gradient (which has taken the logits' place) to all parameters' gradients. */
+/** Stages of the backward pass, from the loss's gradients (which have taken the logits' places) to all parameters' gradients. */
 export function stageBackward(
   t: TrainingContext,
   weights: PreparedWeights,
@@ -53,7 +53,8 @@ export function stageBackward(
 ): void {
   const { b, graph, layouts, buffers, values } = t;
   const areas = reader ? [] : partialAreas(t);
-  const grads = new Map<number, Placed>([[graph.output, values.release(graph.output)]]);
+  const outputs = [graph.output, ...(graph.auxiliary ?? [])];
+  const grads = new Map<number, Placed>(outputs.map((id) => [id, values.release(id)]));
   let pending: Task[] = [];
   let visit = graph.nodes.length;
   const pass: Backward = {
@@ -161,11 +162,13 @@ function backwardConv(pass: Backward, node: ConvNode): void {
   const own = pass.reader
     ? { tasks: pass.reader(node, inputs, grad), merge: [] }
     : convGradients(pass, node, inputs, grad, sums);
+  const added: { part: Placed; to: Placed }[] = [];
   stageGradients(pass, own, () =>
     node.inputs.flatMap((id, s) => {
       if (id === graph.input) return [];
-      const { grad: to, fresh } = pass.take(id);
-      if (!fresh) throw new Error(`tensor ${graph.tensors[id].name} has two convolutions as readers`);
+      const { grad: whole, fresh } = pass.take(id);
+      const to = fresh ? whole : t.buffers.take(t.layouts[id], "gradients");
+      if (!fresh) added.push({ part: to, to: whole });
       const vectors = to.layout.padded / 4;
       return convTasks(b, {
         kernel: node.kernel,
@@ -178,6 +181,17 @@ function backwardConv(pass: Backward, node: ConvNode): void {
       });
     }),
   );
+  // The head of deep supervision reads what the level above reads too.
+  for (const { part, to } of added) {
+    const kernel = b.kernel(["add", to.layout], 6, (f) => emitAdd(f, to.layout));
+    pass.stage(
+      slabsOf(to.layout.shape, graph.batch).map((slab) => {
+        const start = slabStart(slab, to.layout);
+        return [{ kernel, args: [part.address + start, to.address + start, 0, 0, slab.planes, slab.rows] }];
+      }),
+    );
+    t.buffers.give(part);
+  }
 }
 
 /** The gradients of a convolution's weights and bias; `sums` are the slabs' sums over `grad`. */

@@ -60,7 +60,7 @@ export function createValues(buffers: Buffers, layouts: Layout[], input: { id: n
 /**
  * Tensors whose values can go after each visit of a node. Node i of n is visited twice: forward as visit i, backward as visit
  * 2 n - 1 - i. A tensor goes after the last visit that reads it; to recompute, also where the next one is a later visit of the
- * backward pass and its values can be made again (see {@link remadeFrom}). The input and the output stay.
+ * backward pass and its values can be made again (see {@link remadeFrom}). The input and the outputs stay.
  */
 export function deadAfter(graph: Graph, recompute: boolean): number[][] {
   const n = graph.nodes.length;
@@ -76,7 +76,7 @@ export function deadAfter(graph: Graph, recompute: boolean): number[][] {
   }
   const dead = Array.from({ length: 2 * n }, (): number[] => []);
   readers.forEach((visits, id) => {
-    if (id === graph.input || id === graph.output) return;
+    if (id === graph.input || id === graph.output || graph.auxiliary?.includes(id)) return;
     visits.forEach((visit, k) => {
       const next = visits[k + 1] ?? Number.POSITIVE_INFINITY;
       const between = sources[id] !== null && next >= n && next > visit + 1;

@@ -1,12 +1,14 @@
+import { type Vec3, voxelCount } from "../../volume/volume.ts";
 import type { Graph } from "../graph.ts";
 import { distils } from "../loss.ts";
 import { usesSecondMoment } from "../optimiser.ts";
+import { supervisedOutputs } from "../supervision.ts";
 import type { TrainSpec } from "../types.ts";
 import type { Arena } from "./arena.ts";
 import type { Layout } from "./layout.ts";
 import type { Placed } from "./lower-conv.ts";
 import { layoutsOf, takeControl } from "./lower-forward.ts";
-import { stageLoss } from "./lower-loss.ts";
+import { type LossOptions, stageLoss } from "./lower-loss.ts";
 import { type GradientReader, stageBackward } from "./lower-training-backward.ts";
 import { stageForward } from "./lower-training-forward.ts";
 import { type Buffers, createBuffers, createValues, deadAfter, type Values } from "./lower-training-values.ts";
@@ -23,7 +25,8 @@ export interface PassLayout {
   gradient: number;
   control: number;
   input: Placed;
-  target: number;
+  /** Of the targets of all outputs, from fine to coarse. */
+  targets: { address: number; shape: Vec3 }[];
   /** Of a teacher's probabilities, float [N][K][D][H][W]; null where the loss does not distil. */
   soft: number | null;
   /** Dropout factors, float [N][padded], by conv node name. */
@@ -85,9 +88,13 @@ export function lowerPasses(
   const control = takeControl(arena, graph);
   const param = arena.for("weights").take(parameters.bytes);
   const gradient = arena.for("weightGradients").take(parameters.bytes);
-  const [D, H, W] = graph.tensors[graph.input].shape;
-  const target = arena.for("batch").take(graph.batch * D * H * W);
-  const softBytes = graph.batch * graph.tensors[graph.output].channels * D * H * W * 4;
+  const outputs = supervisedOutputs(graph, loss);
+  const targets = outputs.map(({ id }) => {
+    const { shape } = graph.tensors[id];
+    return { shape, address: arena.for("batch").take(graph.batch * voxelCount(shape)) };
+  });
+  const finest = graph.tensors[graph.output];
+  const softBytes = graph.batch * finest.channels * voxelCount(finest.shape) * 4;
   const soft = distils(loss) ? arena.for("batch").take(softBytes) : null;
   const layout = layouts[graph.input];
   const input = { layout, address: arena.for("batch").take(graph.batch * layout.sampleBytes) };
@@ -99,11 +106,15 @@ export function lowerPasses(
   const weights = stageWeights(context);
   const forward = stageForward(context, weights);
   b.label("loss");
-  stageLoss(b, arena, { graph, loss, logits: values.at(graph.output), target, soft });
+  const losses = outputs.map((output, i): LossOptions => {
+    const { address } = targets[i];
+    return { graph, loss: output.loss, logits: values.at(output.id), target: address, soft: i === 0 ? soft : null };
+  });
+  stageLoss(b, arena, losses);
   stageBackward(context, weights, forward, reader?.(context, weights));
   const dropout: PassLayout["dropout"] = new Map();
   for (const [{ name }, { plan }] of forward.units) {
     dropout.set(name, { address: plan.dropout, channels: plan.channels, padded: plan.padded });
   }
-  return { parameters, param, gradient, control, input, target, soft, dropout };
+  return { parameters, param, gradient, control, input, targets, soft, dropout };
 }

@@ -36,6 +36,8 @@ export interface LossTotal {
   voxels: number;
   sums: number[];
   lanes: 1 | 4;
+  /** Of the outputs: it sets the loss and the Dice values, the others add to the loss. */
+  first: boolean;
   /** 1 lane: double [constant, slope, crossEntropy, focal][K]; 4: float [K][constant, slope, crossEntropy][4]. */
   coefficients: number;
 }
@@ -113,7 +115,7 @@ export function runOp(ctx: OpContext, op: Op): void {
   }
 }
 
-/** Adds the slabs' sums in order and leaves the loss, the Dice values and the gradient's coefficients. */
+/** Adds an output's slabs' sums in order and leaves the loss, the Dice values and the gradient's coefficients. */
 function lossTotal(ctx: OpContext, op: LossTotal): void {
   const { classes: K, lanes } = op;
   const total: LossSums = {
@@ -139,10 +141,12 @@ function lossTotal(ctx: OpContext, op: LossTotal): void {
   }
   const { loss, dice, coefficients } = lossFromSums(op.spec, op.kind, total);
   const control = ctx.control / 8;
-  ctx.f64[control + CONTROL.loss] = loss;
-  dice.forEach((value, c) => {
-    ctx.f64[control + CONTROL.dice + c] = value;
-  });
+  if (op.first) {
+    ctx.f64[control + CONTROL.loss] = loss;
+    dice.forEach((value, c) => {
+      ctx.f64[control + CONTROL.dice + c] = value;
+    });
+  } else ctx.f64[control + CONTROL.loss] += loss;
   const { constant, slope, crossEntropy, focal } = coefficients;
   if (lanes === 4) {
     const at = op.coefficients / 4;

@@ -15,7 +15,7 @@ const spec: TrainSpec = { loss, optimiser: adamw, clip: 0, ema: 0 };
 
 /** 3D and 2D, batch and instance norm, both orders, with and without skips; their specs have all optimisers and averages. */
 const cases = conformanceCases().filter(({ name }) =>
-  /^(flat 8|2D|no skips|two sources 3|conv-.*plane|random [0-5]$|input read)/.test(name),
+  /^(flat 8|2D|no skips|two sources 3|conv-.*plane|random [0-5]$|input read|heads)/.test(name),
 );
 
 describe("the plan is what is used", () => {
