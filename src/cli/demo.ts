@@ -137,7 +137,7 @@ async function predictUnseen(work: Unseen): Promise<{ inputs: PredictInput[]; ca
       const { images, label } = await readCase(input, dataset.channels);
       const { labels } = await predictor.segment(images, { id: input.id });
       await writePrediction(folder, input.id, labels, await formatLike(input.images[0]));
-      cases.push(evaluateCase(input.id, labels, label!, dataset.labels));
+      cases.push(evaluateCase(input.id, labels, label!, dataset.labels, { regions: dataset.regions }));
     }
     predictor.close();
   } finally {
