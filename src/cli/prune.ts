@@ -25,6 +25,7 @@ import {
 interface PruneCommandOptions extends TrainingOptions {
   from?: string;
   minutes?: number;
+  lowMemory?: boolean;
   criterion?: string;
   pick?: string;
   largestBy?: "width" | "parameters";
@@ -68,6 +69,10 @@ addGroups(command, [
         "--minutes <n>",
         "time for everything: the training before and between removals is planned to fill it, and anew when the machine changes its pace; what --warm-... or --recovery-... state stays; when the time is up the run ends after its step and can be resumed. With --resume: time of that call, the plan stays (default: no limit)",
         parseNumber,
+      ),
+      option(
+        "--low-memory",
+        "keep fewer activations and make them again, in training and ranking: about half the memory and the same result, a little slower",
       ),
       option("--epoch-steps <n>", "steps between checkpoints (default: about one pass over the cases)", parseCount),
       ...runOptions(),
@@ -152,6 +157,7 @@ The folder: prune.json (all settings), plan.json, sizes/ (a model per size), cur
       ...trainingOptionsOf(data, options),
       from: options.from,
       minutes: options.minutes,
+      lowMemory: options.lowMemory,
       criterion: criterion === undefined ? undefined : parseCriterion(criterion),
       pick: pick === undefined ? undefined : parsePick(pick),
       largestBy: options.largestBy,

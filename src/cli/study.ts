@@ -221,7 +221,7 @@ async function dryRun(
   const scratch = madeUp(spec) ? await mkdtemp(join(tmpdir(), "lunet-study-")) : null;
   try {
     const data = scratch ? { data: await makeUp(scratch, createProgress({ write: () => {} })) } : {};
-    const { study, configs } = await resolveStudy({ ...spec, ...data }, scale, progress);
+    const { study, configs } = await resolveStudy({ ...spec, ...data }, scale, { threads, progress });
     const rate = await probeRate(threads);
     const minutes = (milliseconds: number): number => (rate * milliseconds) / 60_000;
     const atOnce = processes ?? defaultProcesses(threads);

@@ -28,7 +28,11 @@ for (const row of rows) {
     beforeAll(async () => {
       const made = await createBackend(row);
       const { recompute } = row;
-      backend = { ...made, trainer: (graph, spec) => made.trainer(graph, { ...spec, recompute }) };
+      backend = {
+        ...made,
+        trainer: (graph, spec) => made.trainer(graph, { ...spec, recompute }),
+        meter: (graph, loss) => made.meter(graph, loss, recompute),
+      };
     });
     afterAll(() => backend?.close());
     test.each(cases)("$name", async (each) => {

@@ -140,6 +140,7 @@ export interface Backend {
   readonly name: string;
   inference(graph: Graph): Promise<Inference>;
   trainer(graph: Graph, spec: TrainSpec): Promise<Trainer>;
-  meter(graph: Graph, loss: LossSpec): Promise<ChannelMeter>;
+  /** `recompute` as {@link TrainSpec.recompute}: less memory, more time, the same bits. */
+  meter(graph: Graph, loss: LossSpec, recompute?: boolean): Promise<ChannelMeter>;
   close(): Promise<void>;
 }

@@ -13,7 +13,15 @@ import { parseBudget } from "../train/budget.ts";
 import { availableBytes, sizeText, totalBytes } from "../train/memory.ts";
 import { durationText, silentProgress } from "../train/progress.ts";
 import { checkSameSettings, clearRunFolder, openFolder, runPaths, startTime } from "../train/run-folder.ts";
-import { dataRecord, type RunSetup, runNeed, setUpAgain, setUpRun, statedOptions } from "../train/setup.ts";
+import {
+  dataRecord,
+  type RunPlace,
+  type RunSetup,
+  runNeed,
+  setUpAgain,
+  setUpRun,
+  statedOptions,
+} from "../train/setup.ts";
 import type { TrainOptions } from "../train/train.ts";
 import { fail } from "../util/errors.ts";
 import { readJson, writeFileAtomic } from "../util/files.ts";
@@ -62,8 +70,8 @@ export async function trainFolds(options: FoldsOptions): Promise<FoldsResult> {
   const runs = await readFoldRuns(paths.folder, record.cases.length);
   const open = record.cases.flatMap((_, fold) => (runs[fold]?.state === "finished" ? [] : [fold]));
   const jobs = Math.max(1, Math.min(asked, open.length));
-  if (jobs > 1) await checkJobs(setup, jobs, options.lowMemory);
   const threads = Math.max(1, Math.floor((options.threads ?? availableParallelism()) / jobs));
+  if (jobs > 1) await checkJobs(setup, jobs, { threads, lowMemory: options.lowMemory ?? false });
   const orders = open.map((fold) => {
     const mine = { out: foldFolder(paths.folder, fold), threads, lowMemory: options.lowMemory };
     const { images, labels } = options;
@@ -203,8 +211,8 @@ async function clearFolds(paths: FoldsPaths, folds: number, force: boolean | und
 }
 
 /** Refuses more folds at a time than fit the memory; one alone is checked by its run. */
-async function checkJobs(setup: RunSetup, jobs: number, lowMemory = false): Promise<void> {
-  const bytes = totalBytes(await runNeed(setup, lowMemory));
+async function checkJobs(setup: RunSetup, jobs: number, place: RunPlace): Promise<void> {
+  const bytes = totalBytes(await runNeed(setup, place));
   const free = availableBytes();
   if (jobs * bytes <= free) return;
   const fit = Math.max(1, Math.floor(free / bytes));

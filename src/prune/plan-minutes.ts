@@ -32,6 +32,7 @@ export async function planMinutes(
   parts: {
     plan: Plan;
     backend: Backend;
+    lowMemory: boolean;
     batches: BatchSource;
     validation: readonly PreparedCase[];
     secondsLeft: () => number;
@@ -58,11 +59,11 @@ export async function planMinutes(
 
 async function measure(
   run: PruneFile,
-  { plan, backend, batches, validation, secondsLeft }: Parameters<typeof planMinutes>[3],
+  { plan, backend, lowMemory, batches, validation, secondsLeft }: Parameters<typeof planMinutes>[3],
 ): Promise<Pace> {
   const { settings, pruning, net } = run;
   const graph = buildGraph(net, { batch: settings.batch, shape: settings.window });
-  const trainer = await backend.trainer(graph, trainSpecOf(settings));
+  const trainer = await backend.trainer(graph, trainSpecOf(settings, lowMemory));
   const validator = createValidator(backend, validation);
   try {
     trainer.setParameters(initialise(graph, settings.seed));

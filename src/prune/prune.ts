@@ -53,7 +53,11 @@ export async function pruneNet(options: PruneOptions): Promise<PruneResult> {
   }
   if (model && !options.cases) checkCases(model, setup, options);
   let run: PruneFile = previous ? { ...previous, state: "running", result: null } : recordOf(options, setup, model);
-  await checkRunMemory({ ...setup, settings: run.settings });
+  const { lowMemory = false, threads } = options;
+  await checkRunMemory(
+    { ...setup, settings: run.settings },
+    { lowMemory, threads, ranks: run.pruning.rankBatches > 0 },
+  );
   if (!previous) {
     await clearPruneFolder(paths);
     await writeFileAtomic(paths.plan, `${JSON.stringify(setup.plan, null, 2)}\n`);
@@ -62,7 +66,7 @@ export async function pruneNet(options: PruneOptions): Promise<PruneResult> {
   const { training, validation } = await prepareCases(setup, progress);
   const open: { close(): unknown }[] = [];
   try {
-    const backend = await createBackend({ name: run.engine, threads: options.threads });
+    const backend = await createBackend({ name: run.engine, threads });
     open.push(backend);
     const startLoader = ({ seed, batch, window, augment, shift, foreground }: PruneFile["settings"]): Loader => {
       const batching = { seed, batch, augment, shift, foreground, patch: window };
@@ -75,7 +79,7 @@ export async function pruneNet(options: PruneOptions): Promise<PruneResult> {
     if (!previous && options.minutes !== undefined) {
       const { augment } = run.settings;
       progress.live("measuring the time of a step");
-      const parts = { plan: setup.plan, backend, batches, validation, secondsLeft: () => limit - seconds() };
+      const parts = { plan: setup.plan, backend, lowMemory, batches, validation, secondsLeft: () => limit - seconds() };
       run = await planMinutes(options, setup, run, parts);
       // The number of steps may have chosen another augmentation than the one that was measured.
       if (run.settings.augment !== augment) {
@@ -102,7 +106,7 @@ export async function pruneNet(options: PruneOptions): Promise<PruneResult> {
     const pace = calibration && { step: calibration.stepSeconds, check: calibration.checkSeconds };
     const clock = pace && !previous && !options.recovery ? { deadline: began + 1000 * limit, pace } : undefined;
     const signal = signalOf(options.signal, limit - seconds());
-    const session = { run, paths, plan: setup.plan, backend, batches, validation, progress, signal, clock };
+    const session = { run, paths, plan: setup.plan, backend, lowMemory, batches, validation, progress, signal, clock };
     const ended = await runPruning(session, start);
     return { ...ended, folder: paths.folder, seconds: seconds() };
   } finally {

@@ -16,6 +16,8 @@ export interface RankOptions {
   /** Parameters by name. */
   tensors: TensorMap;
   backend: Pick<Backend, "meter">;
+  /** As TrainSpec.recompute. */
+  lowMemory?: boolean;
   loss: LossSpec;
   batches: BatchSource;
   /** The batches to rank on: those of training steps `from` to `from + count - 1`. */
@@ -38,7 +40,7 @@ export async function rankChannels(options: RankOptions): Promise<Scores | null>
     return normaliseByLayer(weightScores(criterion, graph, tensors));
   }
   const scores: Scores = new Map(prunableLayers(net).map(({ name, width }) => [name, new Float64Array(width)]));
-  const meter = await options.backend.meter(graph, options.loss);
+  const meter = await options.backend.meter(graph, options.loss, options.lowMemory);
   try {
     meter.setParameters(tensors);
     for (let done = 0; done < options.count; done++) {

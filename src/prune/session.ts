@@ -35,6 +35,8 @@ export interface PruneSession {
   paths: PrunePaths;
   plan: Plan;
   backend: Backend;
+  /** Makes activations again, in training and ranking. */
+  lowMemory: boolean;
   batches: BatchSource;
   /** Empty where all cases train. */
   validation: readonly PreparedCase[];
@@ -142,7 +144,7 @@ async function finishSize(
   let trainer: Trainer | undefined;
   let validator: Validator | undefined;
   try {
-    trainer = await backend.trainer(graph, trainSpecOf(settings));
+    trainer = await backend.trainer(graph, trainSpecOf(settings, session.lowMemory));
     trainer.setParameters(start.parameters);
     if (start.optimiser.size > 0) trainer.setState(start.optimiser);
     validator = createValidator(backend, validation);
@@ -213,7 +215,7 @@ async function addToCurve(
 
 /** The state after the next removal; null when the signal came first. */
 async function removeNext(session: PruneSession, state: PruneState): Promise<PruneState | null> {
-  const { run, backend, batches, progress, signal } = session;
+  const { run, backend, lowMemory, batches, progress, signal } = session;
   const { settings, pruning } = run;
   const { net, parameters, optimiser, step } = state;
   const draw = random(settings.seed, state.removals, streamTag);
@@ -228,6 +230,7 @@ async function removeNext(session: PruneSession, state: PruneState): Promise<Pru
       graph,
       tensors: parameters,
       backend,
+      lowMemory,
       loss: lossOf(settings),
       batches,
       from: step,

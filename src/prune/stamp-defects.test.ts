@@ -81,7 +81,7 @@ async function prune(name: string, run: PruneFile) {
   await mkdir(paths.sizes, { recursive: true });
   const start = freshState(run, initialise(graph, 1));
   const ended = await runPruning(
-    { run, paths, plan, backend, batches, validation: [], progress: silentProgress },
+    { run, paths, plan, backend, lowMemory: false, batches, validation: [], progress: silentProgress },
     start,
   );
   return { ...ended, last: await readPruneCheckpoint(paths.checkpoint) };

@@ -72,6 +72,8 @@ export interface PruneOptions extends SetupOptions {
   engine?: "wasm" | "reference";
   /** Compute threads; they change the time, not the result. */
   threads?: number;
+  /** Less memory for more time (TrainSpec.recompute), in training and ranking; the result is the same. */
+  lowMemory?: boolean;
   progress?: Progress;
   /** Ends the run after its step, with a checkpoint. */
   signal?: AbortSignal;

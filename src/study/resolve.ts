@@ -6,6 +6,7 @@ import { targetNames } from "../dataset/regions.ts";
 import { roundUpPatch } from "../dataset/topology.ts";
 import type { Dataset, Plan } from "../dataset/types.ts";
 import type { NetSpec } from "../net/spec.ts";
+import { isMeasured } from "../prune/importance.ts";
 import type { PruneOptions } from "../prune/types.ts";
 import { totalBytes } from "../train/memory.ts";
 import { type GivenSettings, resolveSettings } from "../train/presets.ts";
@@ -74,8 +75,15 @@ const scoringBytes = 200 * 2 ** 20;
 /** What pruning does where the study does not say. */
 const defaultPruning = { criterion: "l2", remove: 4, warm: 1000, recovery: 50, until: { parameters: "10%" } } as const;
 
-/** Works out every run of a study: reads its data once, plans, splits, makes the nets. Writes nothing. */
-export async function resolveStudy(spec: StudySpec, scale: string, progress: Progress): Promise<ResolvedStudy> {
+/**
+ * Works out every run of a study: reads its data once, plans, splits, makes the nets. `threads` of each process decide its memory.
+ * Writes nothing.
+ */
+export async function resolveStudy(
+  spec: StudySpec,
+  scale: string,
+  { threads, progress }: { threads: number; progress: Progress },
+): Promise<ResolvedStudy> {
   const dataset = await readDataset(spec.data, { images: spec.images, labels: spec.labels });
   const groups = spec.groups === undefined ? undefined : await parseGroups(spec.groups);
   const parts = partsOf(dataset, { split: spec.split, groups, cases: spec.cases });
@@ -139,9 +147,11 @@ export async function resolveStudy(spec: StudySpec, scale: string, progress: Pro
     const own: Plan = { ...plan, pools: net.pools, kernels: net.kernels, patch: roundUpPatch(plan.patch, net.pools) };
     const settings = within(arm.label, () => resolveSettings(resolved.preset, given, own));
     const count = (ids: readonly string[]): number => ids.reduce((sum, id) => sum + (voxels.get(id) ?? 0), 0);
-    const trainingBytes = totalBytes(memoryNeed({ plan: own, net, settings }, count(used) + count(validation)));
     const cases: Parts = { training: used, validation, test };
     const steps = arm.kind === "prune" ? pruningOptions(pruning, arm.pick ?? "stamp") : undefined;
+    const ranks = steps !== undefined && steps.pick !== "random-at-largest" && isMeasured(steps.criterion);
+    const place = { threads, ranks };
+    const trainingBytes = totalBytes(memoryNeed({ plan: own, net, settings }, count(used) + count(validation), place));
     const base: Omit<RunConfigFile, "need"> = {
       version: 1,
       run: runName(number),

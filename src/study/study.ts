@@ -101,12 +101,15 @@ export function defaultProcesses(threads: number): number {
 }
 
 /** The study of the folder, made where there is none yet; runs whose folder was taken away are made again. */
-async function openStudy(folder: string, { spec, scale, progress, out }: StudyOptions): Promise<StudyOnDisk> {
+async function openStudy(
+  folder: string,
+  { spec, scale, progress, out, threads = 1 }: StudyOptions,
+): Promise<StudyOnDisk> {
   if (!existsSync(studyPaths(folder).study)) {
     if (await holdsRuns(folder)) {
       fail(`Expected ${out} to be empty or a study, but it holds runs without a study.json; choose another --out.`);
     }
-    const resolved = await resolveStudy(spec, scale, progress);
+    const resolved = await resolveStudy(spec, scale, { threads, progress });
     await writeStudy(folder, resolved);
     return resolved.study;
   }
@@ -124,7 +127,7 @@ async function openStudy(folder: string, { spec, scale, progress, out }: StudyOp
     progress.say(
       `making ${missing.length} run${missing.length > 1 ? "s" : ""} anew whose folder is gone: ${missing.join(", ")}`,
     );
-    await writeStudy(folder, await resolveStudy(spec, scale, progress), missing);
+    await writeStudy(folder, await resolveStudy(spec, scale, { threads, progress }), missing);
   }
   return study;
 }

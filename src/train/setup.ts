@@ -12,7 +12,7 @@ import { foldsOf, type SplitOptions } from "../dataset/splits.ts";
 import { poolFactors, roundUpPatch } from "../dataset/topology.ts";
 import type { Dataset, Plan, Region } from "../dataset/types.ts";
 import { MEMORY_LIMIT } from "../engine/wasm/arena.ts";
-import { planMemory } from "../engine/wasm/plan-memory.ts";
+import { planMemory, planMeterMemory } from "../engine/wasm/plan-memory.ts";
 import { planFromJson } from "../model/header.ts";
 import { buildGraph } from "../net/build.ts";
 import { countParameters } from "../net/count.ts";
@@ -311,44 +311,54 @@ const processBytes = 200 * 2 ** 20;
 /** Batches that wait for their step. */
 const waitingBatches = 3;
 
-/**
- * Refuses a run that does not fit the machine or the engine, from the scans' headers alone, and says what would fit. `lowMemory`
- * is undefined where the caller has no such option.
- */
-export async function checkRunMemory(setup: RunSetup, lowMemory?: boolean): Promise<void> {
+/** What a run's memory depends on beside its setup. */
+export interface RunPlace {
+  /** Undefined where the caller has no such option. */
+  lowMemory?: boolean;
+  /** Compute threads, which have scratch memory of their own; default: all processors. */
+  threads?: number;
+  /** Channels are ranked by what they put out, between two phases of training. */
+  ranks?: boolean;
+}
+
+/** Refuses a run that does not fit the machine or the engine, from the scans' headers alone, and says what would fit. */
+export async function checkRunMemory(setup: RunSetup, place: RunPlace): Promise<void> {
   const room = { available: availableBytes(), engine: MEMORY_LIMIT };
-  checkMemory(await runNeed(setup, lowMemory), room);
+  checkMemory(await runNeed(setup, place), room);
 }
 
 /** What a run takes, from the scans' headers alone. */
-export async function runNeed(setup: RunSetup, lowMemory?: boolean): Promise<MemoryNeed> {
+export async function runNeed(setup: RunSetup, place: RunPlace): Promise<MemoryNeed> {
   const { dataset, plan, net, settings } = setup;
   const used = new Set([...setup.trainingCases, ...setup.validationCases]);
   let voxels = 0;
   for (const { id, images } of dataset.training) {
     if (used.has(id)) voxels += preparedVoxels(await readHeader(images[0]), plan.spacing);
   }
-  return memoryNeed({ plan, net, settings }, voxels, lowMemory);
+  return memoryNeed({ plan, net, settings }, voxels, place);
 }
 
 /** What a run takes whose cases have `voxels` voxels in all once they are at the target spacing. */
 export function memoryNeed(
   { plan, net, settings }: Pick<RunSetup, "plan" | "net" | "settings">,
   voxels: number,
-  lowMemory?: boolean,
+  { lowMemory, threads, ranks }: RunPlace = {},
 ): MemoryNeed {
   const perVoxel = 4 * plan.channels.length + 1;
   const softPerVoxel = settings.distil ? softBytes(plan) : 0;
   const batchPerVoxel = perVoxel + (settings.distil ? 4 * net.outputChannels : 0);
   return {
     casesBytes: voxels * (perVoxel + softPerVoxel),
-    fixedBytes: processBytes + planMemory(buildGraph(net, { batch: 1, shape: plan.patch })).total,
+    fixedBytes:
+      processBytes + planMemory(buildGraph(net, { batch: 1, shape: plan.patch }), undefined, { threads }).total,
     step: { batch: settings.batch, window: settings.window, lowMemory: lowMemory ?? false },
     canSave: lowMemory !== undefined,
     programBytes: (step) => {
       const { deepSupervision } = settings;
       const graph = buildGraph(net, { batch: step.batch, shape: step.window, deepSupervision });
-      return planMemory(graph, trainSpecOf(settings, step.lowMemory)).total;
+      const spec = trainSpecOf(settings, step.lowMemory);
+      const trainer = planMemory(graph, spec, { threads }).total;
+      return ranks ? Math.max(trainer, planMeterMemory(graph, spec, { threads }).total) : trainer;
     },
     waitingBytes: ({ batch, window }) => waitingBatches * batch * voxelCount(window) * batchPerVoxel,
     divisor: poolFactors(plan.pools),

@@ -77,7 +77,7 @@ export async function trainNet(options: TrainOptions): Promise<TrainResult> {
     return { run: previous, folder: paths.folder, seconds: 0 };
   }
   const teachers = setup.settings.distil && (await readTeachers(setup.settings.distil, setup, previous?.teachers));
-  await checkRunMemory(setup, lowMemory);
+  await checkRunMemory(setup, { lowMemory, threads: options.threads });
   if (!previous) {
     await clearRunFolder(paths);
     await writeFileAtomic(paths.plan, `${JSON.stringify(setup.plan, null, 2)}\n`);

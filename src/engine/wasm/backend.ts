@@ -54,7 +54,7 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
     probe: probeOnce,
     inference: (graph) => createInference(graph, team, tiles),
     trainer: (graph, spec) => createTrainer(graph, spec, team, tiles),
-    meter: (graph, loss) => createMeter(graph, loss, team, tiles),
+    meter: (graph, loss, recompute) => createMeter(graph, { loss, recompute }, team, tiles),
     close: () => team.close(),
   };
 }

@@ -1,5 +1,5 @@
 import type { Graph } from "../graph.ts";
-import type { LossSpec } from "../types.ts";
+import type { TrainSpec } from "../types.ts";
 import type { Arena } from "./arena.ts";
 import { emitChannelSums } from "./elementwise.ts";
 import { convTasks, type Placed, upconvTasks } from "./lower-conv.ts";
@@ -8,6 +8,9 @@ import { lowerPasses, type PassLayout } from "./lower-training.ts";
 import { convCall, upconvCall } from "./lower-training-forward.ts";
 import type { ProgramBuilder, Task } from "./program.ts";
 import { slabStart, slabsOf } from "./slabs.ts";
+
+/** What a meter depends on beside its graph. */
+export type MeterSpec = Pick<TrainSpec, "loss" | "recompute">;
 
 /** Where the sums of one node lie: double [3][padded] (|u|, u^2, u g) at each slab's address. */
 export interface MeteredNode {
@@ -29,13 +32,13 @@ export interface MeterLayout extends PassLayout {
  * Stages of a training step's passes without the parameters' gradients. What a convolution puts out is not kept (after the
  * activation at best), so each is convolved once more when its gradient is known.
  */
-export function lowerMeter(b: ProgramBuilder, graph: Graph, loss: LossSpec, arena: Arena): MeterLayout {
+export function lowerMeter(b: ProgramBuilder, graph: Graph, spec: MeterSpec, arena: Arena): MeterLayout {
   const nodes: MeteredNode[] = [];
   // One area for all nodes: halos are neither written nor read.
   const layouts = layoutsOf(graph);
   const sizes = graph.nodes.map((node) => graph.batch * layouts[node.output].sampleBytes);
   const scratch = arena.for("scratch").take(Math.max(...sizes));
-  const passes = lowerPasses(b, graph, { loss }, arena, (t, weights) => (node, inputs, grad) => {
+  const passes = lowerPasses(b, graph, spec, arena, (t, weights) => (node, inputs, grad) => {
     if (node.kind === "conv" && !node.tail) return [];
     const u = { layout: grad.layout, address: scratch };
     if (node.kind === "upconv") b.stage(upconvTasks(b, { ...upconvCall(t, weights, node, inputs[0]), output: u }));

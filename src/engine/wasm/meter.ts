@@ -1,23 +1,29 @@
 import { checkShapes, checkTargets } from "../check.ts";
 import type { Graph } from "../graph.ts";
-import type { ChannelMeter, ChannelSums, LossSpec } from "../types.ts";
+import type { ChannelMeter, ChannelSums } from "../types.ts";
 import { createArena } from "./arena.ts";
 import { CONTROL } from "./control.ts";
 import { loadBatch } from "./load-batch.ts";
-import { lowerMeter, type MeteredNode } from "./lower-meter.ts";
+import { lowerMeter, type MeteredNode, type MeterSpec } from "./lower-meter.ts";
 import { writeParameters } from "./parameters.ts";
 import { createProgramBuilder } from "./program.ts";
 import { loadProgram } from "./runtime.ts";
 import type { Team } from "./team.ts";
-import type { TileChoice } from "./tiles.ts";
+import type { Placing, TileChoice } from "./tiles.ts";
 
-export async function createMeter(graph: Graph, loss: LossSpec, team: Team, tiles: TileChoice): Promise<ChannelMeter> {
+/** The program and its memory, before either exists. */
+export function placeMeter(graph: Graph, spec: MeterSpec, { tiles, threads }: Placing) {
   checkShapes(graph);
   checkTargets(graph);
   const arena = createArena();
   const builder = createProgramBuilder(tiles, arena);
-  const layout = lowerMeter(builder, graph, loss, arena);
-  builder.reserveScratch(team.threads);
+  const layout = lowerMeter(builder, graph, spec, arena);
+  builder.reserveScratch(threads);
+  return { arena, builder, layout };
+}
+
+export async function createMeter(graph: Graph, spec: MeterSpec, team: Team, tiles: TileChoice): Promise<ChannelMeter> {
+  const { arena, builder, layout } = placeMeter(graph, spec, { tiles, threads: team.threads });
   const stages = builder.stageCount();
   const program = await loadProgram(builder, arena, layout.control, team);
   const { context } = program.executor;

@@ -6,7 +6,7 @@ import type { TrainSpec } from "../types.ts";
 import { MEMORY_LIMIT, type MemoryPlan } from "./arena.ts";
 import { createWasmBackend, type WasmBackend } from "./backend.ts";
 import { layoutOf } from "./layout.ts";
-import { planMemory } from "./plan-memory.ts";
+import { planMemory, planMeterMemory } from "./plan-memory.ts";
 
 const adamw: TrainSpec["optimiser"] = { kind: "adamw", beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 };
 const sgd: TrainSpec["optimiser"] = { kind: "sgd", momentum: 0.9, nesterov: true, weightDecay: 0 };
@@ -35,6 +35,9 @@ describe("the plan is what is used", () => {
       expect(plan.total).toBe(trainer.bytes);
       trainer.close();
       expect(Object.values(plan.uses).reduce((sum, bytes) => sum + bytes)).toBe(plan.total);
+      const meter = await backend.meter(graph, spec.loss, recompute);
+      expect(planMeterMemory(graph, { loss: spec.loss, recompute }, backend).total).toBe(meter.bytes);
+      meter.close();
     }
   });
 });
@@ -94,4 +97,14 @@ test("grows with the batch, and past the limit of the engine", () => {
 
 test.each(["lean:8", "unet:4", "unet:16"])("%s: recomputing takes less than two thirds", (name) => {
   expect(planOf(name, 2, 64, true)).toBeLessThan((2 / 3) * planOf(name, 2, 64));
+});
+
+test.each(["lean:8", "unet:4"])("%s: recomputing saves a meter a third too", (name) => {
+  const graph = buildGraph(parseNet(name, make), { batch: 2, shape: [64, 64, 64] });
+  const meter = (recompute: boolean): number => planMeterMemory(graph, { loss, recompute }).total;
+  expect(meter(true)).toBeLessThan((2 / 3) * meter(false));
+  // Beside a trainer's tensors it has an area to convolve into: 8 channels of 2 x 66^3 voxels at most.
+  for (const recompute of [false, true]) {
+    expect(meter(recompute) - planOf(name, 2, 64, recompute)).toBeLessThan(2 * 66 ** 3 * 32);
+  }
 });

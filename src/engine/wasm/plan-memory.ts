@@ -2,6 +2,7 @@ import type { Graph } from "../graph.ts";
 import type { TrainSpec } from "../types.ts";
 import type { MemoryPlan } from "./arena.ts";
 import { placeInference } from "./inference.ts";
+import { placeMeter } from "./meter.ts";
 import { processors } from "./team.ts";
 import { type Placing, tileChoices } from "./tiles.ts";
 import { placeTraining } from "./trainer.ts";
@@ -17,4 +18,14 @@ export function planMemory(graph: Graph, spec?: TrainSpec, placing: Partial<Plac
   const { tiles = tileChoices["merged-256"], threads = processors() } = placing;
   const { arena } = spec ? placeTraining(graph, spec, { tiles, threads }) : placeInference(graph, { tiles, threads });
   return arena.plan();
+}
+
+/** As {@link planMemory}, of the meter that ranks channels. */
+export function planMeterMemory(
+  graph: Graph,
+  spec: Pick<TrainSpec, "loss" | "recompute">,
+  placing: Partial<Placing> = {},
+): MemoryPlan {
+  const { tiles = tileChoices["merged-256"], threads = processors() } = placing;
+  return placeMeter(graph, spec, { tiles, threads }).arena.plan();
 }

@@ -1,5 +1,6 @@
 import { fail } from "../../util/errors.ts";
 import { type Arena, useLess } from "./arena.ts";
+import { freeClosed, noteClosed } from "./collect.ts";
 import type { Executor, ProgramImage } from "./executor.ts";
 import type { ProgramBuilder, StageInfo } from "./program.ts";
 import type { Team } from "./team.ts";
@@ -29,6 +30,7 @@ export async function loadProgram(
   team: Team,
 ): Promise<LoadedProgram> {
   const pages = arena.pages();
+  freeClosed();
   const memory = allocate(pages, team.shared);
   const module = await WebAssembly.compile(builder.assemble(pages, team.shared));
   const image: ProgramImage = {
@@ -57,7 +59,9 @@ export async function loadProgram(
       team.run(image, executor, from, to);
     },
     close() {
-      if (open) team.unload(image);
+      if (!open) return;
+      team.unload(image);
+      noteClosed(memory.buffer.byteLength);
       open = false;
     },
   };

@@ -1,3 +1,4 @@
+import { freeClosed, noteClosed } from "./collect.ts";
 import { createExecutor, type Executor, type ProgramImage, runStages } from "./executor.ts";
 
 /** What the team sends to a compute thread. */
@@ -16,11 +17,13 @@ export interface WorkerReply {
 
 function handle(message: WorkerMessage, reply: (value: WorkerReply) => void): void {
   if (message.type === "unload") {
+    noteClosed(executors.get(message.id)?.context.f32.byteLength ?? 0);
     executors.delete(message.id);
     return;
   }
   if (message.type === "load") {
     const { id } = message.image;
+    freeClosed();
     try {
       executors.set(id, createExecutor(message.image, message.thread));
       reply({ id });
