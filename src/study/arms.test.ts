@@ -59,6 +59,9 @@ it("switches skips off, one by one too, and keeps all else of the net", () => {
   expect(none.spec).toEqual({ ...all.spec, skips: [false, false] });
   expect(some.spec.skips).toEqual([false, true]);
   expect(none.arm).toMatchObject({ skips: "none", levels: 3, net: "unet:2" });
+  // The plan's own number of levels is no setting of the arm, stated or not: the two can be compared.
+  const [stated, plain] = resolve([{ net: "unet:2", levels: 5 }, { net: "lean:2" }]);
+  expect([stated.arm.levels, plain.arm.levels]).toEqual([undefined, undefined]);
 });
 
 it("puts an arm's settings over the study's", () => {

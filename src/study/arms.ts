@@ -46,7 +46,14 @@ export function resolveArms(study: StudySpec, planOf: (levels?: number) => Plan)
     const spec = build(draft, net);
     const label = labelOf(draft, net, study);
     const { from } = draft;
-    const arm = { ...armOf(draft, net, study), id: slug(label), label, ...(pair ? { pair } : {}) };
+    const levels = spec.pools.length + 1;
+    const arm = {
+      ...armOf(draft, net, study),
+      ...(levels === planOf().pools.length + 1 ? {} : { levels }),
+      id: slug(label),
+      label,
+      ...(pair ? { pair } : {}),
+    };
     return {
       arm,
       spec,
@@ -178,7 +185,6 @@ function armOf(draft: Draft, net: string, study: StudySpec): Omit<StudyArm, "id"
     ...(skips === undefined ? {} : { skips }),
     ...(bottleneck === undefined ? {} : { bottleneck }),
     ...(convs === undefined ? {} : { convs }),
-    ...(from.levels === undefined ? {} : { levels: from.levels }),
     preset: from.preset ?? study.preset ?? "strong",
     ...(cases === undefined ? {} : { trainingCases: cases }),
     ...(from.role === undefined ? {} : { role: from.role }),

@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { issueSentence } from "../net/json.ts";
 import { fail } from "../util/errors.ts";
 import { explainFileError, readJson } from "../util/files.ts";
-import type { RunConfig, RunFailure, RunResult, StudyFile } from "./types.ts";
+import type { CaseScore, Removal, RunConfig, RunFailure, RunResult, SizeResult, StudyArm, StudyFile } from "./types.ts";
 
 /** A study as the report sees it. */
 export interface StudyData {
@@ -24,6 +24,9 @@ const list = <T extends v.GenericSchema>(item: T, words: string) => v.array(item
 const kind = v.picklist(["train", "prune"], "train or prune");
 const skips = v.union([v.picklist(["all", "none"]), v.array(v.boolean())], '"all", "none" or a list of true and false');
 
+/** A schema for every field of a type, and none else: types.ts is the one list of what files hold, and this is checked against it. */
+type Fields<T> = { [Key in keyof Required<T>]: v.GenericSchema<unknown, T[Key]> };
+
 const arm = v.looseObject(
   {
     id: text,
@@ -40,7 +43,7 @@ const arm = v.looseObject(
     trainingCases: v.optional(count),
     role: v.optional(text),
     pair: v.optional(text),
-  },
+  } satisfies Fields<StudyArm>,
   "an object",
 );
 
@@ -60,18 +63,30 @@ const studySchema = v.looseObject(
     patch: v.optional(list(number, "a list of numbers")),
     groups: v.optional(v.record(text, text, "an object of patients by case")),
     margin: v.optional(number),
-  },
+  } satisfies Fields<StudyFile>,
   "an object",
 );
 
-const runKeys = { version: v.literal(1, "1"), run: text, arm: text, label: text, kind, fold: count, seed: count };
+const version = v.literal(1, "1");
+const runKeys = {
+  version,
+  run: text,
+  arm: text,
+  label: text,
+  kind,
+  fold: count,
+  seed: count,
+} satisfies Fields<RunConfig>;
 const configSchema = v.looseObject(runKeys, "an object");
-const failureSchema = v.looseObject({ version: v.literal(1, "1"), run: text, message: text }, "an object");
+const failureSchema = v.looseObject({ version, run: text, message: text } satisfies Fields<RunFailure>, "an object");
 
 const perClass = list(v.nullable(number), "a list of numbers");
 const scores = v.record(
   text,
-  v.object({ dice: list(number, "a list of numbers"), hd95: perClass, nsd: perClass }, "an object"),
+  v.object(
+    { dice: list(number, "a list of numbers"), hd95: perClass, nsd: perClass } satisfies Fields<CaseScore>,
+    "an object",
+  ),
   "an object of scores by case",
 );
 const size = v.looseObject(
@@ -87,7 +102,7 @@ const size = v.looseObject(
     validation: scores,
     test: v.nullable(scores),
     latencyMs: v.nullable(number),
-  },
+  } satisfies Fields<SizeResult>,
   "an object",
 );
 const resultSchema = v.looseObject(
@@ -97,8 +112,10 @@ const resultSchema = v.looseObject(
     sizes: v.message(v.pipe(v.array(size), v.minLength(1)), "a list of at least one size"),
     chosen: count,
     seconds: number,
-    removals: v.optional(list(v.object({ layer: text, level: count, step: count }), "a list of removals")),
-  },
+    removals: v.optional(
+      list(v.object({ layer: text, level: count, step: count } satisfies Fields<Removal>), "a list of removals"),
+    ),
+  } satisfies Fields<RunResult>,
   "an object",
 );
 

@@ -1,13 +1,13 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { countNet } from "../net/count.ts";
 import { parseNet } from "../net/make.ts";
 import { prunableLayers, removeChannels } from "../net/remove.ts";
 import type { NetSpec } from "../net/spec.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import { type Random, random } from "../util/random.ts";
+import { runIdentity, sizeCounts } from "./record.ts";
 import type { StudyData } from "./report-load.ts";
-import type { CaseScores, Pick, Removal, RunConfig, RunResult, SizeResult, StudyArm, StudyFile } from "./types.ts";
+import type { CaseScores, Pick, Removal, RunResult, SizeResult, StudyArm, StudyFile } from "./types.ts";
 
 /** A made-up study whose truth is known: Dice = arm's value + case's own + run's own + noise. */
 export interface Truth {
@@ -32,7 +32,7 @@ export interface Truth {
 }
 
 const plan = { levels: 5, inputChannels: 1, outputChannels: 3 };
-const window = { batch: 1, shape: [32, 48, 32] as [number, number, number] };
+const window: [number, number, number] = [32, 48, 32];
 
 /** The arms of the paper's study. */
 export const paperArms: StudyArm[] = [
@@ -85,7 +85,7 @@ export function madeUpStudy(truth: Truth = {}, arms: StudyArm[] = paperArms): St
     lunet: "0.1.0",
     classes: ["anterior", "posterior"],
     tolerance: 1,
-    patch: window.shape,
+    patch: window,
   };
   const results: RunResult[] = [];
   arms.forEach((arm, armNumber) => {
@@ -122,20 +122,15 @@ function madeUpRun({ truth, arm, armNumber, fold, seed, run, casesPerFold }: Run
     // Nothing is lost down to a third of the channels, then more and more.
     const lost = 0.3 * Math.exp(-14 * left);
     const quality = 0.885 + own - lost - (step > 0 ? lossOf(arm, truth) : 0) + qualityOf(arm, truth);
-    const { parameters, parametersWithoutNorm, macs, inferenceBytes, trainingBytes } = countNet(spec, window);
+    const counts = sizeCounts(spec, window);
     const scores = (at: number): CaseScores => madeUpScores(quality, at, casesPerFold, draw, truth.noise ?? 0.006);
     return {
       step,
-      widths: Object.fromEntries(prunableLayers(spec).map(({ name, width }) => [name, width])),
-      parameters,
-      parametersWithoutNorm,
-      macs,
-      inferenceBytes,
-      trainingBytes,
+      ...counts,
       model: `runs/${run}/sizes/step-${String(step).padStart(4, "0")}.safetensors`,
       validation: scores(100 + fold),
       test: scores(fold),
-      latencyMs: 2 + macs / 3e8,
+      latencyMs: 2 + counts.macs / 3e8,
     };
   });
   const mean = (size: SizeResult): number =>
@@ -143,13 +138,7 @@ function madeUpRun({ truth, arm, armNumber, fold, seed, run, casesPerFold }: Run
   const chosen = scored.reduce((best, size, i) => (mean(size) > mean(scored[best]) ? i : best), 0);
   if (truth.testCurves === false) for (const [i, size] of scored.entries()) if (i !== chosen) size.test = null;
   return {
-    version: 1,
-    run,
-    arm: arm.id,
-    label: arm.label,
-    kind: arm.kind,
-    fold,
-    seed,
+    ...runIdentity({ run, arm: arm.id, label: arm.label, kind: arm.kind, fold, seed }),
     trainingCases: arm.trainingCases ?? 160,
     sizes: scored,
     chosen,
@@ -235,17 +224,8 @@ export async function writeStudy(folder: string, data: StudyData): Promise<void>
   const write = (path: string, value: unknown) => writeFileAtomic(join(folder, path), `${JSON.stringify(value)}\n`);
   await mkdir(join(folder, "runs"), { recursive: true });
   await write("study.json", data.study);
-  const configOf = ({ run, arm, label, kind, fold, seed }: RunConfig): RunConfig => ({
-    version: 1,
-    run,
-    arm,
-    label,
-    kind,
-    fold,
-    seed,
-  });
   for (const result of data.results) {
-    await write(`runs/${result.run}/config.json`, configOf(result));
+    await write(`runs/${result.run}/config.json`, runIdentity(result));
     await write(`runs/${result.run}/result.json`, result);
   }
   for (const { config, message } of data.failures) {

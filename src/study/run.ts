@@ -6,7 +6,6 @@ import { roundUpPatch } from "../dataset/topology.ts";
 import { createBackend } from "../engine/backend.ts";
 import { loadModel } from "../model/files.ts";
 import type { Model } from "../model/types.ts";
-import { countNet } from "../net/count.ts";
 import { pruneNet } from "../prune/prune.ts";
 import type { CurveRecord } from "../prune/types.ts";
 import { readLog } from "../train/log.ts";
@@ -27,6 +26,7 @@ import {
   writeResult,
 } from "./folder.ts";
 import { takeLock } from "./lock.ts";
+import { runIdentity, sizeCounts } from "./record.ts";
 import type { RunConfigFile, StudyOnDisk } from "./resolve.ts";
 import { chooseSizes } from "./sizes.ts";
 import type { RunResult, SizeResult } from "./types.ts";
@@ -116,22 +116,15 @@ async function trainAndScore(
       if (!test) return null;
       sizes.push({
         step: outcome.step,
-        ...countsOf(model, study),
+        ...sizeCounts(model.net, windowOf(model, study)),
         model: `runs/${config.run}/${outcome.model}`,
         validation,
         test,
         latencyMs: await latencyOf(model, windowOf(model, study), backend),
       });
     }
-    const { run, arm, label, kind, fold, seed } = config;
     const result: RunResult = {
-      version: 1,
-      run,
-      arm,
-      label,
-      kind,
-      fold,
-      seed,
+      ...runIdentity(config),
       trainingCases: config.cases.training.length,
       sizes,
       chosen: bestOf(sizes),
@@ -196,17 +189,6 @@ async function prune(folder: string, config: RunConfigFile, options: ExecuteOpti
 /** The study's window, made larger where a net has more pools than fit it. */
 function windowOf({ net }: Model, { patch }: StudyOnDisk): Vec3 {
   return roundUpPatch(patch, net.pools);
-}
-
-function countsOf(
-  model: Model,
-  study: StudyOnDisk,
-): Omit<SizeResult, "step" | "model" | "validation" | "test" | "latencyMs"> {
-  const count = countNet(model.net, { batch: 1, shape: windowOf(model, study) });
-  const { layers, parameters, parametersWithoutNorm, macs, inferenceBytes, trainingBytes } = count;
-  const units = layers.filter(({ kind, name }) => kind !== "maxpool" && name !== "head");
-  const widths = Object.fromEntries(units.map(({ name, outputs }) => [name, outputs]));
-  return { widths, parameters, parametersWithoutNorm, macs, inferenceBytes, trainingBytes };
 }
 
 /** The best mean validation Dice; of equals the smallest. */
