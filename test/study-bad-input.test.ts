@@ -101,6 +101,15 @@ it("a scale that does not exist, and one for a file", async () => {
   );
 });
 
+it("an addition that does not exist, and one for a file", async () => {
+  await refused(["paper", "--with", "recipe"], 'Unknown --with "recipe": expected paper-recipe.');
+  await writeFile(file, `${head()}${arms}`);
+  await refused(
+    [file, "--with", "paper-recipe"],
+    "Expected --with with the ready study paper only; a file lists its own arms.",
+  );
+});
+
 it("the ready study without data", async () => {
   await refused(["paper", "--out", out], /^lunet: Expected a data set, but no path was given/);
 });

@@ -7,7 +7,7 @@ import { writePhantomDataset } from "../dataset/phantom-dataset.ts";
 import { probeRate } from "../study/cost.ts";
 import { readStudyFile, studyText } from "../study/file.ts";
 import { readStudy, runName } from "../study/folder.ts";
-import { paperStudy, parseScale, scales } from "../study/paper.ts";
+import { paperStudy, parseAddition, parseScale, scales } from "../study/paper.ts";
 import { resolveStudy } from "../study/resolve.ts";
 import { executeRun } from "../study/run.ts";
 import { stoppedCode } from "../study/slurm.ts";
@@ -24,6 +24,7 @@ interface StudyCommandOptions {
   labels?: string;
   groups?: string;
   scale?: string;
+  with?: string;
   out?: string;
   executor: "local" | "slurm";
   processes?: number;
@@ -53,6 +54,11 @@ export const studyCommand = new Command("study")
   .option("--labels <dir>", "plain folder of label maps with the same names")
   .option("--groups <how>", "which cases are of one subject, as for train --groups")
   .option("--scale <name>", `size of the ready study: ${scales.join(", ")} (default: small)`)
+  .option(
+    "--with <arms>",
+    "more arms for the ready study at tiny and small: paper-recipe trains two of the nets by the paper's recipe, with a smaller batch " +
+      "(small: 4 instead of 16, 400 steps; full has them anyway)",
+  )
   .option("--out <dir>", "study folder (default: studies/NAME)")
   .addOption(new Option("--executor <name>", "where the runs are done").choices(["local", "slurm"]).default("local"))
   .addOption(count("--processes <n>", "runs at once (default: one a core; Slurm: 8)"))
@@ -73,6 +79,7 @@ Examples:
   lunet study paper --data data/hippocampus --scale small --out studies/hippocampus
   lunet study paper --scale tiny --out studies/tiny        (on made-up scans, in two minutes)
   lunet study paper --scale small --yaml > mine.yaml; lunet study mine.yaml --dry-run
+  lunet study paper --data data/hippocampus --with paper-recipe --out studies/recipes
   lunet study status studies/hippocampus
   lunet study report studies/hippocampus`,
   )
@@ -187,7 +194,7 @@ async function specOf(name: string, options: StudyCommandOptions): Promise<{ spe
   };
   if (name === "paper") {
     const scale = parseScale(options.scale ?? "small");
-    return { spec: paperStudy(scale, place), scale };
+    return { spec: paperStudy(scale, place, options.with === undefined ? [] : [parseAddition(options.with)]), scale };
   }
   if (!/\.(ya?ml|json)$/.test(name)) {
     fail(`Expected a study: paper, or a file that ends in .yaml, but got "${name}".`);
@@ -195,6 +202,7 @@ async function specOf(name: string, options: StudyCommandOptions): Promise<{ spe
   if (options.scale !== undefined) {
     fail("Expected --scale with the ready study paper only; a file states its own budgets.");
   }
+  if (options.with !== undefined) fail("Expected --with with the ready study paper only; a file lists its own arms.");
   const { data, images, labels, ...rest } = await readStudyFile(name);
   const own = place.data || place.images || place.labels ? {} : { data, images, labels };
   return { spec: JSON.parse(JSON.stringify({ ...rest, ...own, ...place })) as StudySpec, scale: "own" };

@@ -12,6 +12,15 @@ export function parseScale(text: string): Scale {
   );
 }
 
+/** What can be added to the ready study below `full`, which has it already. */
+const additions = ["paper-recipe"] as const;
+export type Addition = (typeof additions)[number];
+
+export function parseAddition(text: string): Addition {
+  const found = additions.find((addition) => addition === text);
+  return found ?? fail(`Unknown --with "${text}": expected ${additions.join(", ")}.`);
+}
+
 const picks: ArmSpec["pick"] = ["stamp", "random-at-stamp-layer", "random-at-largest"];
 
 /** What the arms of the paper's study ask, by claim (arXiv 2512.03834). */
@@ -28,10 +37,37 @@ const role = {
 /**
  * The ready study. `tiny` shows that everything works, on few cases with nets that have hardly learned. `small` asks the paper's
  * questions within about an hour on two cores, with one seed on three folds, short training and short recovery. `full` has the paper's nets
- * and recipe over all folds and is for a cluster.
+ * and recipe over all folds and is for a cluster. `added` puts more arms at the end, and changes none of the others.
  */
-export function paperStudy(scale: Scale, data: Pick<StudySpec, "data" | "images" | "labels" | "groups">): StudySpec {
-  return { name: "paper", ...data, ...{ tiny, small, full }[scale] };
+export function paperStudy(
+  scale: Scale,
+  data: Pick<StudySpec, "data" | "images" | "labels" | "groups">,
+  added: readonly Addition[] = [],
+): StudySpec {
+  const design = { tiny, small, full }[scale];
+  if (added.length === 0) return { name: "paper", ...data, ...design };
+  if (scale === "full") {
+    fail(
+      "Expected --with paper-recipe at --scale tiny or small: full trains by the paper's recipe anyway; leave it out.",
+    );
+  }
+  return { name: "paper", ...data, ...design, arms: [...design.arms, ...recipeArms(scale)] };
+}
+
+/**
+ * Arms that are trained as in the paper but for its size: Adam at a constant 1e-2, soft Dice, no augmentation and windows of 64 voxels
+ * a side stay; the batch is 4 (tiny: 2) instead of 16, and the steps are fewer, so that a run takes about twice as long as one of
+ * the other recipe.
+ */
+function recipeArms(scale: "tiny" | "small"): ArmSpec[] {
+  const [nets, batch, steps] = scale === "tiny" ? [["unet:4", "lean:2"], 2, 20] : [["unet:4", "lean:8"], 4, 400];
+  return nets.map((net) => ({
+    net,
+    preset: "paper",
+    steps,
+    settings: { batch, augment: "none" },
+    role: `${role.recipe}: the paper's, with batch ${batch} instead of 16 over ${steps} steps`,
+  }));
 }
 
 type Design = Omit<StudySpec, "name" | "data" | "images" | "labels" | "groups">;
