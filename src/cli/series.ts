@@ -38,8 +38,7 @@ interface Row {
 function rowOf({ number, uid, description, modality, images, stack, copies }: Series): Row {
   const common = { number, uid, description, modality, files: images.length, copies };
   if (typeof stack === "string") return { ...common, notes: [stack] };
-  const shape = [stack.slices.length, images[0].rows, images[0].columns];
-  return { ...common, shape, spacing: spacingOf(stack), notes: stack.notes };
+  return { ...common, shape: stack.shape, spacing: spacingOf(stack), notes: stack.notes };
 }
 
 function describe(rows: readonly Row[], { withoutImage, others, damaged }: DicomFolder): string {

@@ -3,7 +3,7 @@ import { basename, join } from "node:path";
 import { fail, UserError } from "../util/errors.ts";
 import { explainFileError, readBytes } from "../util/files.ts";
 import { warnOnce } from "../util/warn.ts";
-import type { ScanHeader } from "../volume/files.ts";
+import { type ScanHeader, scanExtension } from "../volume/files.ts";
 import type { Volume } from "../volume/volume.ts";
 import { type DicomImage, imageOf } from "./image.ts";
 import { isDicom, parseDicom } from "./parse.ts";
@@ -38,7 +38,10 @@ export async function holdsDicom(path: string): Promise<boolean> {
   const place = splitChoice(path).path;
   const info = await stat(place).catch(() => undefined);
   if (!info?.isDirectory()) return info?.isFile() ? startsAsDicom(place) : false;
-  for await (const file of walk(place)) if (isDicom(await readStart(file, 256))) return true;
+  for await (const file of walk(place)) {
+    // Files of other formats are known by their names: folders of thousands of them are not opened one by one.
+    if (!scanExtension(file) && isDicom(await readStart(file, 256))) return true;
+  }
   return false;
 }
 
@@ -52,7 +55,8 @@ export async function isOneScan(path: string): Promise<boolean> {
   if (!(await stat(path).catch(() => undefined))?.isDirectory()) return true;
   for (const name of await readdir(path)) {
     const file = join(path, name);
-    if ((await stat(file)).isFile() && isDicom(await readStart(file, 256))) return true;
+    const plain = (await stat(file).catch(() => undefined))?.isFile();
+    if (plain && isDicom(await readStart(file, 256))) return true;
   }
   return (await listSeries(path)).series.filter(({ modality }) => modality !== "SEG").length === 1;
 }
@@ -107,10 +111,9 @@ export async function readDicomVolume(path: string): Promise<Volume> {
 /** Shape, geometry and voxel type of the scan that {@link readDicomVolume} would read. */
 export async function readDicomHeader(path: string): Promise<ScanHeader> {
   const { series } = await chooseSeries(path);
-  const { stack, images } = series;
+  const { stack } = series;
   if (typeof stack === "string") return fail(`${path}: ${seriesTitle(series)} ${stack}; expected a scan.`);
-  const shape: ScanHeader["shape"] = [stack.slices.length, images[0].rows, images[0].columns];
-  return { shape, affine: stack.affine, channels: 1, type: "int16" };
+  return { shape: stack.shape, affine: stack.affine, channels: 1, type: stack.regrid ? "float32" : "int16" };
 }
 
 async function chooseSeries(path: string): Promise<{ series: Series; place: string }> {

@@ -52,12 +52,8 @@ describe("what makes no regular grid is said", () => {
       [0, 2, 4, 8, 10, 16].map((z) => slice([0, 0, z])),
       "lacks 3 of its slices (steps of 2 mm, but 4 mm between 4 mm and 8 mm along the stack)",
     ],
-    ["uneven", [0, 2, 5, 7].map((z) => slice([0, 0, z])), "has uneven distances between its slices (2 mm to 3 mm)"],
-    [
-      "tilted",
-      [0, 1, 2].map((k) => slice([0, k * Math.tan(0.3), k], {}, { tilt: 17.2 })),
-      "was taken with a tilted gantry (each slice is shifted by 0.309 mm in its plane, 17.2 degrees, gantry tilt 17.2",
-    ],
+    ["shifted", [0, 1, 2].map((k) => slice([0, 90 * k, k])), "shifted too far against each other to be one scan"],
+    ["far", [0, 2, 4, 13].map((z) => slice([0, 0, z])), "has uneven distances between its slices (2 mm to 9 mm)"],
     [
       "turned",
       [slice([0, 0, 0]), slice([0, 0, 1]), slice([0, 0, 2], { orientation: [0, 1, 0, 0, 0, -1] })],
@@ -83,4 +79,26 @@ test("one slice lies in its own plane; without a place at the origin, and said",
     { ...slice([0, 0, 0]), frame: { ...slice([0, 0, 0]).frame, position: null, orientation: null } },
   ]);
   expect((lost as Stack).notes).toEqual(["does not say where its picture lies; it is placed at the origin"]);
+});
+
+describe("what is resampled, and said", () => {
+  test("uneven distances: even steps of the usual one", () => {
+    const stack = stackAt([0, 2, 5, 7]) as Stack;
+    expect(stack.shape).toEqual([4, 3, 4]); // 0, 2, 4 and 6 mm
+    expect([...stack.affine]).toEqual([-0.5, 0, 0, 10, 0, -0.75, 0, -20, 0, 0, 2, 0, 0, 0, 0, 1]);
+    expect(stack.notes).toEqual([
+      "has uneven distances between its slices (2 mm to 3 mm)",
+      "is resampled linearly to a straight grid with slices every 2 mm; results lie on that grid",
+    ]);
+  });
+  test("a tilted gantry: the grid is straight and holds every slice whole", () => {
+    const tilted = [0, 1, 2].map((k) => slice([0, -1.5 * k, 5 * k], {}, { tilt: 16.7 }));
+    const stack = stackSlices(tilted) as Stack;
+    expect(stack.notes[0]).toContain(
+      "was taken with a tilted gantry (each slice is shifted by 1.5 mm in its plane, 16.7 degrees",
+    );
+    // 1.5 mm are 2 pixels a slice, backwards: four more rows before the first slice's, that is 3 mm along y in RAS.
+    expect(stack.shape).toEqual([3, 7, 4]);
+    expect([...stack.affine]).toEqual([-0.5, 0, 0, 0, 0, -0.75, 0, 3, 0, 0, 5, 0, 0, 0, 0, 1]);
+  });
 });

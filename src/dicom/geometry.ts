@@ -1,5 +1,6 @@
 import type { Vec3 } from "../volume/volume.ts";
 import type { DicomImage, Frame } from "./image.ts";
+import { planRegrid, type Regrid } from "./regrid.ts";
 
 /** A frame of an image of the series. */
 export interface Slice {
@@ -11,10 +12,14 @@ export interface Slice {
 /** Slices in the order of space, and how they lie; or why they make no volume. */
 export interface Stack {
   slices: Slice[];
+  /** [D, H, W] of the volume. */
+  shape: Vec3;
   /** Row-major 4x4, (i, j, k) = (column, row, slice) to RAS+ mm. */
   affine: Float64Array;
   /** What a user should know although the scan can be read. */
   notes: string[];
+  /** How the slices become that volume where they do not lie on a regular grid themselves. */
+  regrid?: Regrid;
 }
 
 /** Cosines of directions that count as the same: a turn of 0.08 degrees, which headers of few digits may leave. */
@@ -22,6 +27,10 @@ const SAME_DIRECTION = 1 - 1e-6;
 /** Share of the slice distance by which positions may depart from even steps (and mm, for headers of few digits). */
 const EVEN = 0.01;
 const EVEN_MM = 0.02;
+/** Gaps up to this many usual steps are bridged by interpolation; beyond it there is too little to go by. */
+const WIDEST = 2.5;
+/** A straight grid may have this many times the voxels of the slices; a strong tilt of thin slices needs about 1.5. */
+const MOST_GROWTH = 4;
 
 const dot = (a: readonly number[], b: readonly number[]): number => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 const cross = (a: readonly number[], b: readonly number[]): Vec3 => [
@@ -34,8 +43,8 @@ const mm = (value: number): string => `${Number(value.toFixed(3))} mm`;
 
 /**
  * Orders slices along the normal of their plane (cross product of Image Orientation's row and column) and checks that they fill a
- * regular grid, by PS3.3 C.7.6.2. Returns a phrase that completes "the series ..." where they do not: no position, mixed
- * sizes or orientations, slices twice or missing, uneven distances, a tilted gantry.
+ * regular grid, by PS3.3 C.7.6.2. Uneven distances and a tilted gantry are noted and planned to be resampled. Returns a phrase that
+ * completes "the series ..." where there is no volume: no position, mixed sizes or orientations, slices twice or missing.
  */
 export function stackSlices(slices: readonly Slice[]): Stack | string {
   const [{ image, frame: first }] = slices;
@@ -53,13 +62,39 @@ export function stackSlices(slices: readonly Slice[]): Stack | string {
   if (Math.abs(Math.hypot(...normal) - 1) > 1e-3) return "has row and column directions that are not at right angles";
   const along = (slice: Slice): number => dot(slice.frame.position!, normal);
   const sorted = [...slices].sort((a, b) => along(a) - along(b));
-  const fault = unevenness(sorted, along);
-  if (fault) return fault;
+  const even = stepOf(sorted, along);
+  if (typeof even === "string") return even;
+  const origin = sorted[0].frame.position!;
   const steps = sorted.length - 1;
-  const step = minus(sorted[steps].frame.position!, sorted[0].frame.position!).map((value) => value / steps);
-  const sheared = shear(step, normal, image.tilt);
-  if (sheared) return sheared;
-  return { slices: sorted, affine: affineOf(first, step, sorted[0].frame.position!), notes: [] };
+  const step = minus(sorted[steps].frame.position!, origin).map((value) => value / steps);
+  const notes = [even.note, shear(step, normal, image.tilt)].filter((note) => note !== null);
+  if (notes.length === 0) {
+    const shape: Vec3 = [sorted.length, image.rows, image.columns];
+    return { slices: sorted, shape, affine: affineOf(first, step, origin), notes };
+  }
+  const places = sorted.map((slice) => {
+    const from = minus(slice.frame.position!, origin);
+    return { along: dot(from, normal), i: dot(from, row) / spacing[1], j: dot(from, column) / spacing[0] };
+  });
+  const plan = planRegrid(places, even.step, image.columns, image.rows);
+  if (plan.slices * plan.rows * plan.columns > MOST_GROWTH * slices.length * image.rows * image.columns) {
+    return "has slices that are shifted too far against each other to be one scan";
+  }
+  const start = origin.map((value, r) => value + plan.i0 * spacing[1] * row[r] + plan.j0 * spacing[0] * column[r]);
+  return {
+    slices: sorted,
+    shape: [plan.slices, plan.rows, plan.columns],
+    affine: affineOf(
+      first,
+      normal.map((value) => value * even.step),
+      start,
+    ),
+    notes: [
+      ...notes,
+      `is resampled linearly to a straight grid with slices every ${mm(even.step)}; results lie on that grid`,
+    ],
+    regrid: plan,
+  };
 }
 
 /** One slice: its own plane, as thick as 1 mm, or axes along x, y, z where the file names no place. */
@@ -73,7 +108,8 @@ function flatStack(slice: Slice): Stack {
       ];
   const frame = { ...slice.frame, orientation: [...row, ...column], spacing };
   const notes = orientation && position ? [] : ["does not say where its picture lies; it is placed at the origin"];
-  return { slices: [slice], affine: affineOf(frame, cross(row, column), position ?? [0, 0, 0]), notes };
+  const shape: Vec3 = [1, slice.image.rows, slice.image.columns];
+  return { slices: [slice], shape, affine: affineOf(frame, cross(row, column), position ?? [0, 0, 0]), notes };
 }
 
 /** LPS to RAS turns x and y round. */
@@ -107,8 +143,11 @@ function mixed(slices: readonly Slice[]): string | null {
   return scaled > 0 ? `mixes pixel sizes (${scaled} of ${slices.length} slices)` : null;
 }
 
-/** Slices at one place, gaps where slices are missing, or other uneven steps. */
-function unevenness(sorted: readonly Slice[], along: (slice: Slice) => number): string | null {
+/** The step between slices, with a note where distances differ; or a refusal: slices at one place, missing, or far apart. */
+function stepOf(
+  sorted: readonly Slice[],
+  along: (slice: Slice) => number,
+): { step: number; note: string | null } | string {
   const gaps = sorted.slice(1).map((slice, i) => along(slice) - along(sorted[i]));
   const usual = [...gaps].sort((a, b) => a - b)[(gaps.length - 1) >> 1]; // the lower of two middles: gaps only grow where slices are missing
   const twice = gaps.filter((gap) => gap < 1e-3).length;
@@ -117,7 +156,7 @@ function unevenness(sorted: readonly Slice[], along: (slice: Slice) => number): 
   }
   const tolerance = Math.max(EVEN * usual, EVEN_MM);
   const odd = gaps.filter((gap) => Math.abs(gap - usual) > tolerance);
-  if (odd.length === 0) return null;
+  if (odd.length === 0) return { step: usual, note: null };
   const whole = odd.every((gap) => gap > usual && Math.abs(gap - Math.round(gap / usual) * usual) <= tolerance);
   if (whole) {
     const missing = odd.reduce((sum, gap) => sum + Math.round(gap / usual) - 1, 0);
@@ -127,7 +166,8 @@ function unevenness(sorted: readonly Slice[], along: (slice: Slice) => number): 
       `${mm(along(sorted[at]))} and ${mm(along(sorted[at + 1]))} along the stack)`
     );
   }
-  return `has uneven distances between its slices (${mm(Math.min(...gaps))} to ${mm(Math.max(...gaps))})`;
+  const uneven = `has uneven distances between its slices (${mm(Math.min(...gaps))} to ${mm(Math.max(...gaps))})`;
+  return Math.max(...gaps) > WIDEST * usual ? uneven : { step: usual, note: uneven };
 }
 
 /** Slices that are shifted against each other within their plane, as a tilted gantry does. */

@@ -1,9 +1,11 @@
 import type { DataSet } from "dicom-parser";
 import { fail } from "../util/errors.ts";
+import { affineFault } from "../volume/affine.ts";
 import type { Vec3, Volume, VoxelArray } from "../volume/volume.ts";
 import { type Slice, type Stack, stackSlices } from "./geometry.ts";
 import type { DicomImage } from "./image.ts";
 import { readFrame } from "./pixels.ts";
+import { regrid } from "./regrid.ts";
 
 /** One series of a folder or archive. */
 export interface Series {
@@ -46,7 +48,8 @@ export function seriesTitle({ number, description, modality, uid }: Series): str
 }
 
 /**
- * The voxels of a series, rescaled: int16 where slopes are 1 and values fit, else float32. `open` gets the elements of one of its
+ * The voxels of a series, rescaled: int16 where slopes are 1 and values fit, else float32; float32 too where
+ * slices are resampled. `open` gets the elements of one of its
  * files; a file is asked for once, slices are decoded one after the other. Throws a UserError where the slices make no
  * volume or cannot be decoded.
  */
@@ -62,6 +65,8 @@ export async function readSeries(
       `${name}: ${seriesTitle(series)} ${stack}; expected evenly spaced slices of one orientation: convert or resample it first.`,
     );
   }
+  const wrong = affineFault(stack.affine);
+  if (wrong) fail(`${name}: the affine of ${seriesTitle(series)} ${wrong}; its positions or pixel sizes are damaged.`);
   for (const note of stack.notes) warn?.(`${name}: ${seriesTitle(series)} ${note}.`);
   const [{ image: first }] = stack.slices;
   const size = first.rows * first.columns;
@@ -79,8 +84,10 @@ export async function readSeries(
       for (let i = 0; i < size; i++) data[k * size + i] = values[i] * slope + intercept;
     }
   }
-  const shape: Vec3 = [stack.slices.length, first.rows, first.columns];
-  return { data: whole ? narrowed(data as Int32Array) : data, shape, affine: stack.affine.slice() };
+  const shape: Vec3 = [...stack.shape];
+  const affine = stack.affine.slice();
+  if (stack.regrid) return { data: regrid(data, first.columns, first.rows, stack.regrid), shape, affine };
+  return { data: whole ? narrowed(data as Int32Array) : data, shape, affine };
 }
 
 /** 16 bits where they suffice, as they nearly always do. */
