@@ -50,8 +50,13 @@ it("makes an arm of every combination of an entry's lists", () => {
     "pruned, random-at-largest",
   ]);
   expect(
-    labels([{ net: "lean:8" }, { net: "lean:8", "training-cases": [10, 20] }, { net: "lean:8", convs: 3 }]),
-  ).toEqual(["lean:8", "lean:8, 10 cases", "lean:8, 20 cases", "lean:8, 3 convs"]);
+    labels([
+      { net: "lean:8" },
+      { net: "lean:8", "training-cases": [10, 20] },
+      { net: "lean:8", convs: 3 },
+      { net: "lean:8", unit: { norm: "instance", slope: 0.01 } },
+    ]),
+  ).toEqual(["lean:8", "lean:8, 10 cases", "lean:8, 20 cases", "lean:8, 3 convs", "lean:8, instance norm, slope 0.01"]);
 });
 
 it("switches skips off, one by one too, and keeps all else of the net", () => {
@@ -73,6 +78,9 @@ it("puts an arm's settings over the study's", () => {
   expect(a).toMatchObject({ steps: 100, preset: "strong", settings: { lr: 0.1, batch: 2 }, arm: { convs: 3 } });
   expect(b).toMatchObject({ steps: 5, preset: "paper", settings: { lr: 0.1, batch: 1 } });
   expect(a.spec.bottleneck).toHaveLength(3);
+  const [c] = resolve([{ net: "lean:4", unit: { order: "conv-norm-act" }, settings: { "deep-supervision": true } }]);
+  expect(c.spec.unit).toMatchObject({ order: "conv-norm-act", norm: "batch" });
+  expect(c.settings).toEqual({ "deep-supervision": true });
 });
 
 describe("refuses in words", () => {

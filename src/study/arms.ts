@@ -160,6 +160,9 @@ function labelOf(draft: Draft, net: string, study: StudySpec): string {
   const parts = [pick ? `${pick} from ${net}` : net];
   if (from.levels !== undefined && from.levels !== study.levels) parts.push(`${from.levels} levels`);
   if (from.convs !== undefined && from.convs !== (study.convs ?? 2)) parts.push(`${from.convs} convs`);
+  if (from.unit?.norm !== undefined) parts.push(`${from.unit.norm} norm`);
+  if (from.unit?.order !== undefined) parts.push(from.unit.order);
+  if (from.unit?.slope !== undefined) parts.push(`slope ${from.unit.slope}`);
   if (skips !== undefined) parts.push(skipWords(skips));
   if (bottleneck !== undefined) parts.push(`bottleneck ${bottleneck}`);
   if (from.preset !== undefined && from.preset !== (study.preset ?? "strong")) parts.push(from.preset);
@@ -185,6 +188,7 @@ function armOf(draft: Draft, net: string, study: StudySpec): Omit<StudyArm, "id"
     ...(skips === undefined ? {} : { skips }),
     ...(bottleneck === undefined ? {} : { bottleneck }),
     ...(convs === undefined ? {} : { convs }),
+    ...(from.unit === undefined ? {} : { unit: from.unit }),
     preset: from.preset ?? study.preset ?? "strong",
     ...(cases === undefined ? {} : { trainingCases: cases }),
     ...(from.role === undefined ? {} : { role: from.role }),
@@ -210,6 +214,7 @@ function buildNet(name: string, draft: Draft, study: StudySpec, planOf: (levels?
     }
     net.skips = given;
   }
+  if (from.unit !== undefined) net.unit = { ...net.unit, ...from.unit };
   if (bottleneck !== undefined) net.bottleneck = net.bottleneck.map(() => bottleneck);
   return net;
 }

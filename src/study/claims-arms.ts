@@ -18,13 +18,14 @@ type Setting = "net" | "skips" | "bottleneck" | "trainingCases";
 
 /** Two arms with equal keys are the same in everything but the settings named in `but`, the label and the way to prune. */
 export function settingsKey(arm: StudyArm, ...but: Setting[]): string {
-  const settings: Record<Setting | "convs" | "levels" | "preset", unknown> = {
+  const settings: Record<Setting | "convs" | "levels" | "unit" | "preset", unknown> = {
     net: arm.net,
     skips: skipsOf(arm) === "some" ? arm.skips : skipsOf(arm),
     bottleneck: arm.bottleneck ?? null,
     trainingCases: arm.trainingCases ?? null,
     convs: arm.convs ?? 2,
     levels: arm.levels ?? null,
+    unit: arm.unit ?? null,
     preset: arm.preset ?? "strong",
   };
   return JSON.stringify(Object.entries(settings).filter(([name]) => !but.includes(name as Setting)));

@@ -39,6 +39,7 @@ const arm = v.looseObject(
     bottleneck: v.optional(count),
     convs: v.optional(count),
     levels: v.optional(count),
+    unit: v.optional(v.looseObject({}, "an object")),
     preset: v.optional(text),
     trainingCases: v.optional(count),
     role: v.optional(text),

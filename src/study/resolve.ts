@@ -226,9 +226,10 @@ function givenSettings(spec: SettingsSpec): GivenSettings {
     "weight-decay": weightDecay,
     "label-smoothing": labelSmoothing,
     "class-weights": classWeights,
+    "deep-supervision": deepSupervision,
     ...rest
   } = spec;
-  return { ...rest, learningRate: lr, window: patch, weightDecay, labelSmoothing, classWeights };
+  return { ...rest, learningRate: lr, window: patch, weightDecay, labelSmoothing, classWeights, deepSupervision };
 }
 
 function pruningOptions(spec: PruningSpec, pick: NonNullable<StudyArm["pick"]>): PruningOptions {

@@ -31,6 +31,7 @@ const settings = v.strictObject(
     clip: v.optional(number(0, 1e9)),
     ema: v.optional(number(0, 0.999999)),
     dropout: v.optional(number(0, 0.9)),
+    "deep-supervision": v.optional(v.boolean("true or false")),
   },
   "settings by name, as in {batch: 4}",
 );
@@ -55,6 +56,15 @@ const pruning = v.strictObject(
     sizes: v.optional(whole(2, 1000)),
   },
   "settings of pruning by name, as in {remove: 4}",
+);
+
+const unit = v.strictObject(
+  {
+    norm: v.optional(oneOf("batch", "instance", "none")),
+    order: v.optional(oneOf("conv-act-norm", "conv-norm-act")),
+    slope: v.optional(number(0, 1)),
+  },
+  "an object with norm, order or slope, as in {norm: instance}",
 );
 
 const skipSetting = v.union(
@@ -82,6 +92,7 @@ const arm = v.strictObject(
     "training-cases": v.optional(oneOrMore(whole(1), "a number of cases or a list of numbers")),
     levels: v.optional(whole(2, 6)),
     convs: v.optional(whole(1, 3)),
+    unit: v.optional(unit),
     preset: v.optional(oneOf("strong", "paper")),
     steps: v.optional(whole(1)),
     settings: v.optional(settings),

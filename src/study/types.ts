@@ -1,3 +1,5 @@
+import type { UnitSpec } from "../net/spec.ts";
+
 /**
  * What a study keeps on disk, written by the runner and read by the report. A study folder holds `study.json`
  * ({@link StudyFile}) and one numbered folder a run, `runs/0001/`, with `config.json` ({@link RunConfig}) and either
@@ -26,6 +28,8 @@ export interface StudyArm {
   bottleneck?: number;
   /** Convolutions a block; 2 by default. */
   convs?: number;
+  /** What stands around each convolution where it is not the default. */
+  unit?: { norm?: UnitSpec["norm"]; order?: UnitSpec["order"]; slope?: number };
   /** Resolution levels where they are not the plan's. */
   levels?: number;
   /** Training recipe. */
