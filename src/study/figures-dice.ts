@@ -1,15 +1,20 @@
 import { mainArms } from "./claims.ts";
 import { type ArmGroup, groupOf } from "./claims-arms.ts";
 import { chosenSize, meanScore, runsOf } from "./claims-compare.ts";
-import { letterWidth, placeLabels } from "./figures-labels.ts";
+import { lineBoxes, markBox, placeLabels } from "./figures-labels.ts";
 import type { Figure } from "./figures-render.ts";
 import { config, groupScale, theme } from "./figures-theme.ts";
 import type { StudyData } from "./report-load.ts";
-import { average, meanSd } from "./statistics.ts";
+import { average, meanSd, median } from "./statistics.ts";
 import type { RunResult, SizeResult, StudyArm } from "./types.ts";
 
 const width = 520;
 const height = 340;
+/** Dice below the median of all arms from which an arm is drawn at the lower edge, and its place there, a share of the height. */
+const farBelow = 0.08;
+const edge = 0.03;
+/** A letter as it is drawn on average; labels are placed with more room. */
+const drawnLetter = 4.8;
 
 interface Point {
   arm: string;
@@ -43,18 +48,27 @@ export function diceFigure(data: StudyData): Figure | null {
   const means = pruned.flatMap((arm) => meanCurve(arm, runsOf(data, arm.id), scored));
   const groups = points.map((point) => point.group);
 
-  const shown = [...points.flatMap((p) => [p.low, p.high]), ...means.map((p) => p.dice)];
+  // An arm that failed to learn would press all others together: it is told at the lower edge.
+  const floor = median(points.map((point) => point.dice)) - farBelow;
+  const [far, near] = [points.filter(({ dice }) => dice < floor), points.filter(({ dice }) => dice >= floor)];
+  const shown = [...near.flatMap((p) => [Math.max(p.low, floor), p.high]), ...means.map((p) => p.dice)];
   // Curves end far below; what matters lies near the points.
-  const lowest = Math.max(Math.min(...shown), Math.min(...points.map((p) => p.low)) - 0.04);
-  const yDomain = [lowest - 0.01, Math.max(...shown) + 0.014];
+  const lowest = Math.max(Math.min(...shown), Math.min(...near.map((p) => Math.max(p.low, floor))) - 0.04);
+  const yDomain = [lowest - 0.01 - (far.length > 0 ? 0.008 : 0), Math.max(...shown) + 0.014];
+  const below = far.map((point) => ({
+    ...point,
+    dice: yDomain[0] + edge * (yDomain[1] - yDomain[0]),
+    label: `${point.label}: ${point.dice.toFixed(2)}`,
+  }));
   const parameters = [...points, ...means].map((p) => p.parameters);
   const xDomain = [Math.min(...parameters) / 1.3, Math.max(...parameters) * 2.2];
   const alone = (point: Point): boolean => points.filter((p) => p.group === point.group).length === 1;
-  const labels = labelsOf(
-    points.filter((point) => !(point.chosen && alone(point))),
+  const labels = labelsOf([...near.filter((point) => !(point.chosen && alone(point))), ...below], {
     xDomain,
     yDomain,
-  );
+    points: near,
+    curves: [...Map.groupBy(means, ({ arm }) => arm).values()],
+  });
 
   const x = {
     field: "parameters",
@@ -77,8 +91,9 @@ export function diceFigure(data: StudyData): Figure | null {
       "Test Dice (mean over runs, bars: standard deviation over folds and seeds) against trained parameters. " +
       (pruned.length > 0
         ? `Lines: pruning curves on the ${scored} cases, thin for single runs, thick for their mean. ` +
-          "Diamonds: the size with the best validation Dice, with the Dice of that size on the test cases."
-        : ""),
+          "Diamonds: the size with the best validation Dice, with the Dice of that size on the test cases. "
+        : "") +
+      (far.length > 0 ? "Triangles at the lower edge: arms far below the others, with their Dice." : ""),
     spec: {
       width,
       height,
@@ -120,17 +135,22 @@ export function diceFigure(data: StudyData): Figure | null {
           },
         },
         {
-          data: { values: points },
-          mark: { type: "rule", strokeWidth: 1.5 },
+          data: { values: near },
+          mark: { type: "rule", strokeWidth: 1.5, clip: true },
           encoding: { x, y: { ...y, field: "low" }, y2: { field: "high" } },
         },
         {
-          data: { values: points.filter((point) => !point.chosen) },
+          data: { values: below },
+          mark: { type: "point", filled: true, shape: "triangle-down", size: 85, opacity: 1 },
+          encoding: { x, y },
+        },
+        {
+          data: { values: near.filter((point) => !point.chosen) },
           mark: { type: "point", filled: true, shape: "circle", size: 75, opacity: 1 },
           encoding: { x, y },
         },
         {
-          data: { values: points.filter((point) => point.chosen) },
+          data: { values: near.filter((point) => point.chosen) },
           mark: {
             type: "point",
             filled: true,
@@ -201,23 +221,37 @@ function logTicks([low, high]: number[]): number[] {
     .filter((tick) => tick >= low && tick <= high);
 }
 
+interface Drawn {
+  xDomain: number[];
+  yDomain: number[];
+  /** All marks with their bars, and the thick curves: labels keep off them. */
+  points: readonly Point[];
+  curves: readonly (readonly CurvePoint[])[];
+}
+
 /** Places of the labels in the units of the axes. */
-function labelsOf(points: readonly Point[], [xLow, xHigh]: number[], [yLow, yHigh]: number[]) {
+function labelsOf(labelled: readonly Point[], drawn: Drawn) {
+  const [xLow, xHigh] = drawn.xDomain;
+  const [yLow, yHigh] = drawn.yDomain;
   const perPixel = Math.log(xHigh / xLow) / width;
   const toX = (pixel: number): number => xLow * Math.exp(pixel * perPixel);
-  const inPixels = points.map(({ label, parameters, dice }) => ({
-    text: label,
+  const place = ({ parameters, dice }: Pick<Point, "parameters" | "dice">) => ({
     x: Math.log(parameters / xLow) / perPixel,
     y: (height * (yHigh - dice)) / (yHigh - yLow),
-  }));
-  return placeLabels(inPixels, width, height).map((place, i) => ({
+  });
+  const inPixels = labelled.map((point) => ({ text: point.label, ...place(point) }));
+  const bars = drawn.points.map(({ parameters, low, high }) => [low, high].map((dice) => place({ parameters, dice })));
+  const curves = drawn.curves.map((curve) => curve.toSorted((a, b) => a.parameters - b.parameters).map(place));
+  const marks = drawn.points.map((point) => markBox(place(point)));
+  const lines = [...bars, ...curves].flatMap(lineBoxes);
+  return placeLabels(inPixels, { width, height, marks, lines }).map((place, i) => ({
     label: place.text,
-    parameters: points[i].parameters,
-    dice: points[i].dice,
+    parameters: labelled[i].parameters,
+    dice: labelled[i].dice,
     labelX: toX(place.labelX),
     labelY: yHigh - (place.labelY / height) * (yHigh - yLow),
     leadX: toX(
-      place.labelX > place.x ? place.labelX - 2 : Math.min(place.x, place.labelX + letterWidth * place.text.length),
+      place.labelX > place.x ? place.labelX - 2 : Math.min(place.x, place.labelX + drawnLetter * place.text.length),
     ),
     far: place.far,
   }));

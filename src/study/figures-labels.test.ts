@@ -1,12 +1,35 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { letterWidth, placeLabels } from "./figures-labels.ts";
+import { letterWidth, lineBoxes, markBox, placeLabels } from "./figures-labels.ts";
 
 test("a label stands to the right of its point where there is room, else to the left", () => {
-  const [a] = placeLabels([{ text: "unet:4", x: 50, y: 50 }], 200, 100);
+  const [a] = placeLabels([{ text: "unet:4", x: 50, y: 50 }], { width: 200, height: 100 });
   expect(a).toMatchObject({ labelX: 59, labelY: 50, far: false });
-  const [b] = placeLabels([{ text: "unet:4", x: 195, y: 50 }], 200, 100);
+  const [b] = placeLabels([{ text: "unet:4", x: 195, y: 50 }], { width: 200, height: 100 });
   expect(b.labelX + 6 * letterWidth).toBeCloseTo(186, 9);
+});
+
+test("a label keeps off other marks, and off lines where there is another place", () => {
+  const point = { text: "unet:4", x: 50, y: 50 };
+  const size = { width: 200, height: 100 };
+  // A mark to the right: the label goes to the left.
+  const [left] = placeLabels([point], { ...size, marks: [markBox({ x: 75, y: 50 })] });
+  expect(left.labelX + 6 * letterWidth).toBeCloseTo(41, 9);
+  // A level line through the point: the label goes above it.
+  const lines = lineBoxes([
+    { x: 0, y: 50 },
+    { x: 200, y: 50 },
+  ]);
+  const [above] = placeLabels([point], { ...size, lines });
+  expect(above).toMatchObject({ labelX: 59, labelY: 37 });
+  // Lines everywhere: they are crossed, marks are not.
+  const all = Array.from({ length: 20 }, (_, i) =>
+    lineBoxes([
+      { x: 0, y: 5 * i },
+      { x: 200, y: 5 * i },
+    ]),
+  ).flat();
+  expect(placeLabels([point], { ...size, lines: all, marks: [markBox({ x: 75, y: 50 })] })).toEqual([left]);
 });
 
 test("up to ten labels in a plot never cover each other or a point, and stay inside", () => {
@@ -17,7 +40,7 @@ test("up to ten labels in a plot never cover each other or a point, and stay ins
   });
   fc.assert(
     fc.property(fc.array(point, { minLength: 1, maxLength: 10 }), (points) => {
-      const boxes = placeLabels(points, 520, 340).map(({ text, labelX, labelY }) => ({
+      const boxes = placeLabels(points, { width: 520, height: 340 }).map(({ text, labelX, labelY }) => ({
         left: labelX,
         right: labelX + letterWidth * text.length,
         top: labelY - 6.5,

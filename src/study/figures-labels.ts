@@ -12,7 +12,8 @@ export interface PlacedLabel extends LabelPoint {
   far: boolean;
 }
 
-interface Box {
+/** A part of the plot, in pixels; y goes down. */
+export interface Box {
   left: number;
   right: number;
   top: number;
@@ -22,24 +23,51 @@ interface Box {
 export const letterWidth = 5.9;
 const lineHeight = 13;
 const markRadius = 6;
+/** Half the thickness of a line, with some room. */
+const lineRadius = 2;
+
+/** What a point's mark takes. */
+export function markBox({ x, y }: Pick<LabelPoint, "x" | "y">): Box {
+  return boxAt(x - markRadius, y, 2 * markRadius, 2 * markRadius);
+}
+
+/** What a line through points takes, in pieces of a few pixels. */
+export function lineBoxes(points: readonly Pick<LabelPoint, "x" | "y">[]): Box[] {
+  return points.slice(1).flatMap((to, i) => {
+    const from = points[i];
+    const pieces = Math.max(1, Math.ceil(Math.hypot(to.x - from.x, to.y - from.y) / 4));
+    return Array.from({ length: pieces + 1 }, (_, k) => {
+      const [x, y] = [from.x + ((to.x - from.x) * k) / pieces, from.y + ((to.y - from.y) * k) / pieces];
+      return boxAt(x - lineRadius, y, 2 * lineRadius, 2 * lineRadius);
+    });
+  });
+}
 
 /**
- * Places labels beside their points so that none covers a point or another label: to the right where that is free, else to the
- * left, above, below, and further and further off. The most crowded part (by height) is served first, so that labels fan out.
+ * Places labels beside their points so that none covers a point, another label or one of `marks`, nor `lines` where that can be had:
+ * to the right where that is free, else to the left, above, below, and further and further off. From right to left, so that
+ * labels fan out.
  */
-export function placeLabels(points: readonly LabelPoint[], width: number, height: number): PlacedLabel[] {
-  const taken = points.map(({ x, y }) => boxAt(x - markRadius, y, 2 * markRadius, 2 * markRadius));
+export function placeLabels(
+  points: readonly LabelPoint[],
+  size: { width: number; height: number; marks?: readonly Box[]; lines?: readonly Box[] },
+): PlacedLabel[] {
+  const { width, height, marks = [], lines = [] } = size;
+  const taken = [...points.map(markBox), ...marks];
   const placed = new Map<LabelPoint, PlacedLabel>();
   for (const point of points.toSorted((a, b) => b.x - a.x)) {
-    const size = letterWidth * point.text.length;
-    const options = candidates(point, size);
-    const free = options.find(({ labelX, labelY }) => {
-      const box = boxAt(labelX, labelY, size, lineHeight);
+    const length = letterWidth * point.text.length;
+    const options = candidates(point, length).filter(({ labelX, labelY }) => {
+      const box = boxAt(labelX, labelY, length, lineHeight);
       const inside = box.left >= 0 && box.right <= width && box.top >= 0 && box.bottom <= height;
       return inside && !taken.some((other) => overlap(box, other));
     });
-    const label = free ?? options[0];
-    taken.push(boxAt(label.labelX, label.labelY, size, lineHeight));
+    const clear = options.find(({ labelX, labelY }) => {
+      const box = boxAt(labelX, labelY, length, lineHeight);
+      return !lines.some((line) => overlap(box, line));
+    });
+    const label = clear ?? options[0] ?? candidates(point, length)[0];
+    taken.push(boxAt(label.labelX, label.labelY, length, lineHeight));
     placed.set(point, label);
   }
   return points.map((point) => placed.get(point)!);

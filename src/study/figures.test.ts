@@ -71,3 +71,19 @@ test("arms of one group have shades of its colour", () => {
   expect(range[1]).toBe("#59c0a4"); // 35 % of the way from 00, 9e, 73 to ff
   expect(range[2]).toBe(colourOf("flat widths"));
 });
+
+test("an arm that did not learn does not press the others together: it is told at the lower edge", () => {
+  const data = madeUpStudy({ folds: 2, seeds: 1, casesPerFold: 4 }, paperArms.slice(0, 4));
+  const failed = data.results.find(({ arm }) => arm === "unet-4")!;
+  for (const score of Object.values(failed.sizes[0].test!)) score.dice = [0.1, 0.1];
+  const spec = diceFigure(data)!.spec as unknown as {
+    layer: { data: { values: { label: string; dice: number; low: number }[] }; mark: { shape?: string } }[];
+  };
+  const values = (shape: string) => spec.layer.find(({ mark }) => mark.shape === shape)!.data.values;
+  expect(values("circle").map(({ label }) => label)).toEqual(["unet:8", "lean:4", "lean:8"]);
+  const [edge] = values("triangle-down");
+  // One run of about 0.885 and one of 0.1.
+  expect(edge.label).toMatch(/^unet:4: 0\.(49|50)$/);
+  expect(edge.dice).toBeGreaterThan(0.8);
+  expect(edge.dice).toBeLessThan(Math.min(...values("circle").map(({ low }) => low)));
+});
