@@ -291,7 +291,9 @@ async function conclude(
 /** The report and what draws its figures are loaded only here. Gives the path of the page. */
 async function report(folder: string): Promise<string> {
   const { writeReport } = await import("../study/report.ts");
-  return writeReport(folder);
+  const { page, missing } = await writeReport(folder);
+  if (missing) process.stderr.write(`${missing}\n`);
+  return page;
 }
 
 function countWords(runs: readonly RunStatus[]): string {

@@ -3,6 +3,7 @@ import type { Comparison } from "./claims-compare.ts";
 import type { Claim, Verdict } from "./claims-verdict.ts";
 import { counted, pWords, short, signed } from "./claims-words.ts";
 import { type Drawing, forPage } from "./figures-render.ts";
+import type { LevelRow } from "./report-levels.ts";
 import type { StudyData } from "./report-load.ts";
 import { methods } from "./report-methods.ts";
 import { type ArmRow, memories, type Range, type Spread } from "./report-rows.ts";
@@ -12,6 +13,7 @@ export interface ReportContent {
   data: StudyData;
   claims: Claim[];
   rows: ArmRow[];
+  levels: LevelRow[];
   /** Against the reference, by metric. */
   reference: { dice: Comparison[]; hd95: Comparison[]; nsd: Comparison[] };
   drawings: readonly Drawing[];
@@ -45,7 +47,7 @@ ${claims.map(claimBlock).join("\n")}
 ${scoreTable(content)}
 <h2>Size and cost</h2>
 ${costTable(content)}
-<h2>Figures</h2>
+${levelTable(content.levels)}<h2>Figures</h2>
 ${missing ? `<p class="notice">${safe(missing)}</p>` : ""}
 ${drawings.map(figureBlock).join("\n")}
 <h2>All paired differences</h2>
@@ -185,6 +187,36 @@ function costTable({ rows, data }: ReportContent): string {
 <p class="soft">For one window of ${safe(window)}. Parameters with and without the norms' scales and shifts. Predict, train: memory of the activations (float32, counted
 from the net; in training those kept for the backward pass, and gradients). Batch: windows that fit into so much memory beside weights, gradients and Adam's
 moments. Latency: median time of predicting one window on the machine of the run. Pruned nets: median over runs; parameters with their range in brackets.</p>`;
+}
+
+/** Layers that are named in a level's row. */
+const namedLayers = 3;
+
+/** What pruning took, level by level; nothing without pruning. */
+function levelTable(levels: readonly LevelRow[]): string {
+  if (levels.length === 0) return "";
+  const head = ["level", "channels", "gone at half", "gone at the end", "layers that lost most"];
+  const share = (removed: number, channels: number): string => `${((100 * removed) / channels).toFixed(0)} %`;
+  const count = (value: number): string => (Number.isInteger(value) ? String(value) : value.toFixed(1));
+  const body = [...Map.groupBy(levels, ({ label }) => label)].flatMap(([label, rows]) => [
+    [`<strong>${safe(label)}</strong>`],
+    ...rows.map(({ level, bottleneck, channels, removedAtHalf, removed, layers }) => [
+      bottleneck ? `${level} (bottleneck)` : String(level),
+      String(channels),
+      `${count(removedAtHalf)} <small>(${share(removedAtHalf, channels)})</small>`,
+      `${count(removed)} <small>(${share(removed, channels)})</small>`,
+      layers
+        .filter((layer) => layer.removed > 0)
+        .slice(0, namedLayers)
+        .map((layer) => `${safe(layer.layer)} ${count(layer.removed)} of ${layer.channels}`)
+        .join(", ") || "\u2013",
+    ]),
+  ]);
+  return `<h2>What pruning removed</h2>
+${table(head, body)}
+<p class="soft">Channels, a mean over runs; level 0 is the finest, encoder and decoder together. Half: when half of all channels are gone, or where
+pruning ended before that. Layers: channels gone at the end of those at the start.</p>
+`;
 }
 
 function differencesTable({ claims, reference }: ReportContent): string {

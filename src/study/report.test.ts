@@ -31,7 +31,9 @@ describe("a whole study", () => {
     data.open.push(open);
     await writeStudy(folder, data);
     const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
-    page = await readFile(await writeReport(folder), "utf8");
+    const written = await writeReport(folder);
+    expect(written.missing).toBeNull();
+    page = await readFile(written.page, "utf8");
     expect(warn).not.toHaveBeenCalled(); // vega-lite warns of what it cannot draw as told
     warn.mockRestore();
   }, 60_000);
@@ -40,6 +42,7 @@ describe("a whole study", () => {
     expect(page.match(/https?:\/\/[^"\s]+/g)?.filter((url) => !url.startsWith("http://www.w3.org/"))).toEqual([]);
     expect(page).not.toMatch(/<script|<link|@import/);
     for (const name of names) expect(page).toContain(`<figure id="${name}">`);
+    expect(page).toContain("<h2>What pruning removed</h2>");
     for (const id of [1, 2, 3, 4]) expect(page).toContain(`<h3>${id}. `);
     const ids = [...page.matchAll(/\bid="([^"]+)"/g)].map((match) => match[1]);
     expect(new Set(ids).size).toBe(ids.length);
@@ -151,7 +154,10 @@ describe("folders that are not right", () => {
     const at = join(folder, name);
     await writeStudy(at, madeUpStudy({ folds: 1, seeds: 1, casesPerFold: 2 }, few.slice(0, 2)));
     await change(at);
-    return writeReport(at).catch((error) => error.message);
+    return writeReport(at).then(
+      (written) => written.page,
+      (error) => error.message,
+    );
   }
 
   test("are refused in words", async () => {

@@ -9,6 +9,7 @@ import { diceFigure } from "./figures-dice.ts";
 import { type ForestBlock, forestFigure } from "./figures-differences.ts";
 import { drawFigures, type Figure } from "./figures-render.ts";
 import { armsCsv, casesCsv, sizesCsv } from "./report-csv.ts";
+import { levelRows } from "./report-levels.ts";
 import { loadStudy, type StudyData } from "./report-load.ts";
 import { type ReportContent, reportPage } from "./report-page.ts";
 import { armRows } from "./report-rows.ts";
@@ -16,9 +17,10 @@ import { armRows } from "./report-rows.ts";
 /**
  * Writes the report of a study folder into it: `report.html` (one page that needs nothing else), `report.json`, `report.csv`,
  * `report-sizes.csv`, `report-cases.csv`, and each figure as `figures/NAME.svg` and `.png`. Runs that failed or have not
- * finished are named in it. Gives the path of the page. UserError where the folder is not a study or a file is not as it should be.
+ * finished are named in it. Gives the path of the page, and what to install where figures are missing. UserError where the folder is not
+ * a study or a file is not as it should be.
  */
-export async function writeReport(folder: string): Promise<string> {
+export async function writeReport(folder: string): Promise<{ page: string; missing: string | null }> {
   const data = await loadStudy(folder);
   const content = await reportContent(data);
   const write = (name: string, text: string | Uint8Array) => writeFileAtomic(join(folder, name), text);
@@ -32,7 +34,7 @@ export async function writeReport(folder: string): Promise<string> {
   await write("report-cases.csv", casesCsv(data));
   const page = join(folder, "report.html");
   await write("report.html", reportPage(content));
-  return page;
+  return { page, missing: content.missing };
 }
 
 /** All that a report says, computed and drawn. */
@@ -51,6 +53,7 @@ export async function reportContent(data: StudyData): Promise<ReportContent> {
     data,
     claims,
     rows,
+    levels: levelRows(data),
     reference,
     drawings,
     missing,
@@ -86,7 +89,7 @@ function figuresOf(
 }
 
 /** `report.json`: the figures of the page for programs; docs/reference.md explains the keys. */
-function reportJson({ data, claims, rows, reference, classes, margin, missing }: ReportContent) {
+function reportJson({ data, claims, rows, levels, reference, classes, margin, missing }: ReportContent) {
   const { study, results, failures, open } = data;
   return {
     version: 1,
@@ -104,6 +107,7 @@ function reportJson({ data, claims, rows, reference, classes, margin, missing }:
     arms: rows,
     reference: { arm: referenceArm(study)?.id ?? null, ...reference },
     structures: structures(data),
+    removedByLevel: levels,
     missing,
   };
 }
