@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { main } from "../src/cli/main.ts";
+import { lunet } from "../src/cli/testing.ts";
 import { writePhantomDataset } from "../src/dataset/phantom-dataset.ts";
 import { loadModel } from "../src/model/files.ts";
 import { countParameters } from "../src/net/count.ts";
@@ -220,27 +220,18 @@ describe("what pruning can begin with and end at", () => {
 
   it("a command line that tells what went, and sizes that predict reads", async () => {
     const out = join(folder, "sizes");
-    let output = "";
-    vi.spyOn(process.stdout, "write").mockImplementation((text) => {
-      output += text;
-      return true;
-    });
-    vi.spyOn(process.stderr, "write").mockImplementation(() => true);
-    try {
-      const quickly = ["--engine", "reference", "--recovery-steps", "1", "--pick", "random-at-largest"];
-      expect(await main(["prune", data, ...command, ...quickly, "--out", out])).toBe(0);
-      expect(output).toContain("level  channels  removed  share  most from\n");
-      expect(output).toMatch(/^2 +8 +6 +75 % {2}bottleneck\.0 6$/m);
-      expect(output).toMatch(/^5 sizes, ended by channels; .*\nlast {5}size 4, .*\nchosen {3}size \d, /m);
-      output = "";
-      expect(await main(["prune", "--resume", "--json", "--out", out])).toBe(0);
-      expect(JSON.parse(output)).toMatchObject({ state: "finished", curve: await curveOf(out) });
-      const model = join(out, "sizes", "step-0003.safetensors");
-      const scan = join(data, "imagesTs", "phantom_007.nii.gz");
-      expect(await main(["predict", scan, "--model", model, "--out", join(folder, "predicted")])).toBe(0);
-    } finally {
-      vi.restoreAllMocks();
-    }
+    const quickly = ["--engine", "reference", "--recovery-steps", "1", "--pick", "random-at-largest"];
+    const pruned = await lunet("prune", data, ...command, ...quickly, "--out", out);
+    expect(pruned.code, pruned.stderr).toBe(0);
+    expect(pruned.stdout).toContain("level  channels  removed  share  most from\n");
+    expect(pruned.stdout).toMatch(/^2 +8 +6 +75 % {2}bottleneck\.0 6$/m);
+    expect(pruned.stdout).toMatch(/^5 sizes, ended by channels; .*\nlast {5}size 4, .*\nchosen {3}size \d, /m);
+    const again = await lunet("prune", "--resume", "--json", "--out", out);
+    expect(JSON.parse(again.stdout)).toMatchObject({ state: "finished", curve: await curveOf(out) });
+    const model = join(out, "sizes", "step-0003.safetensors");
+    const scan = join(data, "imagesTs", "phantom_007.nii.gz");
+    const predicted = await lunet("predict", scan, "--model", model, "--out", join(folder, "predicted"));
+    expect(predicted.code, predicted.stderr).toBe(0);
     expect(existsSync(join(folder, "predicted", "phantom_007.nii.gz"))).toBe(true);
   });
 
@@ -333,19 +324,10 @@ describe("what pruning can begin with and end at", () => {
 });
 
 describe("the prune command refuses in words", () => {
-  let errors: string;
   async function refused(args: string[], sentence: string): Promise<void> {
-    errors = "";
-    vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-      errors += text;
-      return true;
-    });
-    try {
-      expect(await main(["prune", ...args])).toBe(1);
-    } finally {
-      vi.restoreAllMocks();
-    }
-    expect(errors).toContain(sentence);
+    const { code, stderr } = await lunet("prune", ...args);
+    expect(code).toBe(1);
+    expect(stderr).toContain(sentence);
   }
 
   it("what cannot be meant", async () => {

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { main } from "../src/cli/main.ts";
+import { lunet } from "../src/cli/testing.ts";
 import { writePhantomDataset } from "../src/dataset/phantom-dataset.ts";
 
 let folder: string;
@@ -21,27 +21,17 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-let errors: string;
-beforeEach(async () => {
-  errors = "";
-  await rm(out, { recursive: true, force: true });
-  vi.spyOn(process.stderr, "write").mockImplementation((text) => {
-    errors += text;
-    return true;
-  });
-  vi.spyOn(process.stdout, "write").mockImplementation(() => true);
-});
+beforeEach(() => rm(out, { recursive: true, force: true }));
 afterEach(() => {
-  vi.restoreAllMocks();
   vi.unstubAllEnvs();
 });
 
 /** `lunet study ...` must end with exit code 1 and nothing but this sentence. */
 async function refused(args: string[], sentence: string | RegExp): Promise<void> {
-  errors = "";
-  expect(await main(["study", ...args]), errors).toBe(1);
-  if (typeof sentence === "string") expect(errors).toBe(`lunet: ${sentence}\n`);
-  else expect(errors).toMatch(sentence);
+  const { code, stderr } = await lunet("study", ...args);
+  expect(code, stderr).toBe(1);
+  if (typeof sentence === "string") expect(stderr).toBe(`lunet: ${sentence}\n`);
+  else expect(stderr).toMatch(sentence);
 }
 
 describe("a study file", () => {
@@ -137,7 +127,7 @@ describe("a study without Slurm", () => {
   it("is refused where its folder holds another study, or is in use", async () => {
     await writeFile(file, `${head()}${arms}`);
     vi.stubEnv("PATH", folder);
-    await main(["study", file, "--out", out, "--executor", "slurm"]);
+    await lunet("study", file, "--out", out, "--executor", "slurm");
     await writeFile(file, `${head()}steps: 5\n${arms}`);
     await refused(
       [file, "--out", out],
@@ -158,4 +148,31 @@ describe("a study without Slurm", () => {
       `Run 0001 of the study in ${out} is being done by process ${process.pid} on ${hostname()}; wait for it to end.`,
     );
   });
+});
+
+it("a report without the packages that draw says in one line how to get its figures", async () => {
+  await mkdir(join(out, "runs"), { recursive: true });
+  const study = {
+    version: 1,
+    name: "n",
+    data: "d",
+    scale: "own",
+    arms: [],
+    folds: [0],
+    seeds: [0],
+    budgets: {},
+    lunet: "1",
+    runs: 0,
+  };
+  await writeFile(join(out, "study.json"), JSON.stringify(study));
+  const renderer = "../src/study/figures-render.ts";
+  vi.doMock(renderer, async (load) => {
+    const real = await load<typeof import("../src/study/figures-render.ts")>();
+    const absent = () => Promise.reject(new Error("Cannot find package 'vega'"));
+    return { ...real, drawFigures: (figures: []) => real.drawFigures(figures, { load: absent }) };
+  });
+  const { code, stdout, stderr } = await lunet("study", "report", out);
+  vi.doUnmock(renderer);
+  expect([code, stdout]).toEqual([0, expect.stringMatching(/^Open the report: file:.+report\.html\n$/)]);
+  expect(stderr).toMatch(/^The report has no figures, .+ "npm install vega vega-lite" and write the report again\.\n$/);
 });

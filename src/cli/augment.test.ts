@@ -1,12 +1,13 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { intensitySteps } from "../dataset/augment-chain.ts";
 import { writePhantomDataset } from "../dataset/phantom-dataset.ts";
 import { planOf, preparedOf } from "../dataset/testing.ts";
 import type { Vec3 } from "../volume/volume.ts";
 import { type SheetOptions, sheetRows } from "./augment-rows.ts";
+import { lunet } from "./testing.ts";
 
 let root = "";
 let data = "";
@@ -16,26 +17,8 @@ beforeAll(async () => {
   await writePhantomDataset(data, { cases: 2, test: 1, shape: [20, 24, 20] });
 });
 afterAll(() => rm(root, { recursive: true }));
-afterEach(() => {
-  vi.restoreAllMocks();
-});
 
-/** Runs the command as the shell would; gives the exit code and all that it printed. */
-async function augment(...args: string[]): Promise<{ code: number; text: string }> {
-  vi.resetModules();
-  const { main } = await import("./main.ts");
-  let text = "";
-  const keep = (part: string | Uint8Array): boolean => {
-    text += part;
-    return true;
-  };
-  vi.spyOn(process.stdout, "write").mockImplementation(keep);
-  vi.spyOn(process.stderr, "write").mockImplementation(keep);
-  const load = async () => (await import("./augment.ts")).augmentCommand;
-  const code = await main(["augment", ...args], [{ name: "augment", summary: "", load }]);
-  vi.restoreAllMocks();
-  return { code, text };
-}
+const augment = (...args: string[]) => lunet("augment", ...args);
 
 describe("the command", () => {
   test("writes a sheet, the same for the same seed, over a file that was there, with names and probabilities", async () => {

@@ -1,27 +1,8 @@
-import { afterEach, expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import type { LayerProfile } from "./bench-profile.ts";
+import { lunet } from "./testing.ts";
 
-afterEach(() => {
-  vi.restoreAllMocks();
-});
-
-/** Runs the command as the shell would; gives the exit code and all that it printed. */
-async function bench(...args: string[]): Promise<{ code: number; text: string }> {
-  // A command keeps the options of its last call, so each call gets fresh modules.
-  vi.resetModules();
-  const { main } = await import("./main.ts");
-  let text = "";
-  const keep = (part: string | Uint8Array): boolean => {
-    text += part;
-    return true;
-  };
-  vi.spyOn(process.stdout, "write").mockImplementation(keep);
-  vi.spyOn(process.stderr, "write").mockImplementation(keep);
-  const load = async () => (await import("./bench.ts")).benchCommand;
-  const code = await main(["bench", ...args], [{ name: "bench", summary: "", load }]);
-  vi.restoreAllMocks();
-  return { code, text };
-}
+const bench = (...args: string[]) => lunet("bench", ...args);
 
 const small = ["lean:8", "--levels", "2", "--convs", "1", "--patch", "2x16x16", "--threads", "1"];
 

@@ -1,32 +1,13 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { saveModel } from "../model/files.ts";
 import { sampleModel } from "../model/sample.ts";
 import { flat } from "../net/make.ts";
+import { lunet } from "./testing.ts";
 
-afterEach(() => {
-  vi.restoreAllMocks();
-});
-
-/** Runs the command as the shell would, with only it known; gives the exit code and all that it printed. */
-async function info(...args: string[]): Promise<{ code: number; text: string }> {
-  // A command keeps the options of its last call, so each call gets fresh modules.
-  vi.resetModules();
-  const { main } = await import("./main.ts");
-  let text = "";
-  const keep = (part: string | Uint8Array): boolean => {
-    text += part;
-    return true;
-  };
-  vi.spyOn(process.stdout, "write").mockImplementation(keep);
-  vi.spyOn(process.stderr, "write").mockImplementation(keep);
-  const load = async () => (await import("./info.ts")).infoCommand;
-  const code = await main(["info", ...args], [{ name: "info", summary: "", load }]);
-  vi.restoreAllMocks();
-  return { code, text };
-}
+const info = (...args: string[]) => lunet("info", ...args);
 
 test("a net by name: both counts, work, a row per layer", async () => {
   const { code, text } = await info("lean:8", "--classes", "1", "--patch", "32x32x32");
