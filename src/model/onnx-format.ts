@@ -15,10 +15,11 @@ export interface OnnxNode {
   attributes?: Record<string, Attribute>;
 }
 
+/** The array says the type: float32, float16 (as its bits), int8 or int64. */
 export interface OnnxTensor {
   name: string;
   shape: number[];
-  data: Float32Array;
+  data: Float32Array | Uint16Array | Int8Array | BigInt64Array;
 }
 
 /** A float32 tensor of the interface; a text stands for a size that is open until run time. */
@@ -38,7 +39,8 @@ export interface OnnxGraph {
   metadata: Record<string, string>;
 }
 
-const float32 = 1;
+/** TensorProto.DataType. */
+export const dataType = { float32: 1, int8: 3, int64: 7, float16: 10 };
 const attributeType = { float: 1, int: 2, ints: 7 };
 
 /** ModelProto of one graph. */
@@ -83,17 +85,32 @@ function attributeFields(name: string, value: Attribute): Field[] {
 
 /** TensorProto with raw little-endian data. */
 function tensorFields(tensor: OnnxTensor): Field[] {
-  const raw = new Uint8Array(4 * tensor.data.length);
-  const view = new DataView(raw.buffer);
-  tensor.data.forEach((value, i) => {
-    view.setFloat32(4 * i, value, true);
-  });
+  const { type, raw } = rawData(tensor.data);
   return [
     ...tensor.shape.map((n) => intField(1, n)),
-    intField(2, float32),
+    intField(2, type),
     stringField(8, tensor.name),
     bytesField(9, raw),
   ];
+}
+
+function rawData(data: OnnxTensor["data"]): { type: number; raw: Uint8Array } {
+  const raw = new Uint8Array(data.byteLength);
+  const view = new DataView(raw.buffer);
+  if (data instanceof Float32Array) {
+    for (let i = 0; i < data.length; i++) view.setFloat32(4 * i, data[i], true);
+    return { type: dataType.float32, raw };
+  }
+  if (data instanceof Uint16Array) {
+    for (let i = 0; i < data.length; i++) view.setUint16(2 * i, data[i], true);
+    return { type: dataType.float16, raw };
+  }
+  if (data instanceof Int8Array) {
+    for (let i = 0; i < data.length; i++) view.setInt8(i, data[i]);
+    return { type: dataType.int8, raw };
+  }
+  for (let i = 0; i < data.length; i++) view.setBigInt64(8 * i, data[i], true);
+  return { type: dataType.int64, raw };
 }
 
 /** ValueInfoProto holding TypeProto.Tensor with a TensorShapeProto. */
@@ -101,6 +118,6 @@ function valueFields(value: OnnxValue): Field[] {
   const dims = value.shape.map((n) => messageField(1, [typeof n === "number" ? intField(1, n) : stringField(2, n)]));
   return [
     stringField(1, value.name),
-    messageField(2, [messageField(1, [intField(1, float32), messageField(2, dims)])]),
+    messageField(2, [messageField(1, [intField(1, dataType.float32), messageField(2, dims)])]),
   ];
 }
