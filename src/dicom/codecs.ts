@@ -113,6 +113,7 @@ function runDecoder(decoder: Decoder, packed: Uint8Array, shape: FrameShape, tit
   // Pictures of up to 8 bits come as bytes, whatever the file allots to a pixel.
   const fits = bytes.length === pixels * (bitsPerSample > 8 ? 2 : 1) && bytes.length <= pixels * shape.width;
   if (width !== shape.columns || height !== shape.rows || componentCount !== 1 || !fits) {
+    decoder.delete();
     fail(
       `${name}: ${title} picture of ${width} x ${height} pixels, ${componentCount} values of ${bitsPerSample} bits; ` +
         `expected ${shape.columns} x ${shape.rows}, one of up to ${8 * shape.width}.`,

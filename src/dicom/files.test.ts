@@ -59,7 +59,7 @@ test("a zip archive is read without being unpacked on the disk", async () => {
   expect(await holdsDicom(path)).toBe(true);
   const cut = zipSync({ a: sliceFile(0) }).subarray(0, 200);
   await expect(readDicomVolume(join(folder("cut", { "a.zip": cut }), "a.zip"))).rejects.toThrow("damaged zip archive");
-  // 40 MiB of zeros whose directory says so: far more than deflate can make of its packed bytes when the size is forged.
+  // A directory that announces 4 GiB for about a kilobyte: more than deflate can make of its packed bytes.
   const bomb = zipSync({ a: new Uint8Array(1 << 20) });
   const directory = bomb.length - 22 - 47;
   new DataView(bomb.buffer).setUint32(directory + 24, 0xfffffff0, true);
@@ -161,6 +161,18 @@ describe("how pixels are stored", () => {
     const blind = { ...enhanced, "52009230 SQ": [] };
     await expect(read("blind", part10(EXPLICIT, datasetBytes(blind)))).rejects.toThrow(
       "does not say where its slices lie",
+    );
+  });
+  test("a damaged header cannot ask for all memory", async () => {
+    const rows = { "00280010 US": [65535], "00280011 US": [65535] };
+    await expect(read("vast", sliceFile(0, rows))).rejects.toThrow("impossible size of 65535 x 65535 pixels.");
+    const frames = { "00280010 US": [16384], "00280011 US": [16384], "00280008 IS": "9" };
+    const places = {
+      "52009230 SQ": Array.from({ length: 9 }, (_, k) => ({ "00209113 SQ": [{ "00200032 DS": `0\\0\\${k}` }] })),
+    };
+    const many = sliceFile(0, { ...frames, ...places });
+    await expect(read("many", many)).rejects.toThrow(
+      "9 x 16384 x 16384 voxels takes 9663676416 bytes; expected at most",
     );
   });
   test.each<[string, Elements, string]>([

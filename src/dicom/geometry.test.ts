@@ -44,6 +44,14 @@ test("steps that differ by the digits of a header are even", () => {
   expect(typeof stackAt([0, 1.667, 3.333, 5, 6.667])).toBe("object");
 });
 
+test("directions of three digits are those of one stack, and no change of the voxel size", () => {
+  const slices = [0, 1, 2].map((z) => slice([0, 0, z], { orientation: [0.921, 0.389, 0, -0.389, 0.921, 0] }));
+  const { affine, notes } = stackSlices(slices) as Stack;
+  expect(notes).toEqual([]);
+  expect(Math.hypot(affine[0], affine[4])).toBeCloseTo(0.5, 12);
+  expect(Math.hypot(affine[1], affine[5])).toBeCloseTo(0.75, 12);
+});
+
 describe("what makes no regular grid is said", () => {
   test.each<[string, Slice[], string]>([
     ["twice", [0, 2, 2, 4].map((z) => slice([0, 0, z])), "has 1 places with more than one slice"],
@@ -90,6 +98,13 @@ describe("what is resampled, and said", () => {
       "has uneven distances between its slices (2 mm to 3 mm)",
       "is resampled linearly to a straight grid with slices every 2 mm; results lie on that grid",
     ]);
+  });
+  test("a slice beside the others, though the first and the last are in line", () => {
+    const moved = [0, 1.5, 0].map((y, k) => slice([0, y, 5 * k]));
+    const stack = stackSlices(moved) as Stack;
+    expect(stack.notes[0]).toBe("has slices that are shifted against each other in their plane (by up to 1.5 mm)");
+    expect(stack.shape).toEqual([3, 5, 4]); // 1.5 mm are 2 rows
+    expect([...stack.affine]).toEqual([-0.5, 0, 0, 0, 0, -0.75, 0, 0, 0, 0, 5, 0, 0, 0, 0, 1]);
   });
   test("a tilted gantry: the grid is straight and holds every slice whole", () => {
     const tilted = [0, 1, 2].map((k) => slice([0, -1.5 * k, 5 * k], {}, { tilt: 16.7 }));

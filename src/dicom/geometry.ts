@@ -27,6 +27,8 @@ const SAME_DIRECTION = 1 - 1e-6;
 /** Share of the slice distance by which positions may depart from even steps (and mm, for headers of few digits). */
 const EVEN = 0.01;
 const EVEN_MM = 0.02;
+/** Share of a pixel by which slices may lie beside the line that they follow: less than resampling would blur. */
+const BESIDE = 0.1;
 /** Gaps up to this many usual steps are bridged by interpolation; beyond it there is too little to go by. */
 const WIDEST = 2.5;
 /** A straight grid may have this many times the voxels of the slices; a strong tilt of thin slices needs about 1.5. */
@@ -39,6 +41,8 @@ const cross = (a: readonly number[], b: readonly number[]): Vec3 => [
   a[0] * b[1] - a[1] * b[0],
 ];
 const minus = (a: readonly number[], b: readonly number[]): Vec3 => [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
+/** Of length 1: headers of few digits give directions that are not quite. */
+const unit = (a: readonly number[]): number[] => a.map((value) => value / Math.hypot(...a));
 const mm = (value: number): string => `${Number(value.toFixed(3))} mm`;
 
 /**
@@ -56,8 +60,8 @@ export function stackSlices(slices: readonly Slice[]): Stack | string {
   }
   const alike = mixed(slices);
   if (alike) return alike;
-  const row = orientation.slice(0, 3);
-  const column = orientation.slice(3);
+  const row = unit(orientation.slice(0, 3));
+  const column = unit(orientation.slice(3));
   const normal = cross(row, column);
   if (Math.abs(Math.hypot(...normal) - 1) > 1e-3) return "has row and column directions that are not at right angles";
   const along = (slice: Slice): number => dot(slice.frame.position!, normal);
@@ -67,10 +71,13 @@ export function stackSlices(slices: readonly Slice[]): Stack | string {
   const origin = sorted[0].frame.position!;
   const steps = sorted.length - 1;
   const step = minus(sorted[steps].frame.position!, origin).map((value) => value / steps);
-  const notes = [even.note, shear(step, normal, image.tilt)].filter((note) => note !== null);
+  const notes = [even.note, shear(step, normal, image.tilt) ?? scatter(sorted, step, normal)].filter(
+    (note) => note !== null,
+  );
+  const directions = { ...first, orientation: [...row, ...column] };
   if (notes.length === 0) {
     const shape: Vec3 = [sorted.length, image.rows, image.columns];
-    return { slices: sorted, shape, affine: affineOf(first, step, origin), notes };
+    return { slices: sorted, shape, affine: affineOf(directions, step, origin), notes };
   }
   const places = sorted.map((slice) => {
     const from = minus(slice.frame.position!, origin);
@@ -85,7 +92,7 @@ export function stackSlices(slices: readonly Slice[]): Stack | string {
     slices: sorted,
     shape: [plan.slices, plan.rows, plan.columns],
     affine: affineOf(
-      first,
+      directions,
       normal.map((value) => value * even.step),
       start,
     ),
@@ -134,7 +141,7 @@ function mixed(slices: readonly Slice[]): string | null {
   if (sizes > 0)
     return `mixes pictures of different sizes (${sizes} of ${slices.length} are not ${image.columns} x ${image.rows})`;
   const turned = count(({ frame: { orientation: o } }) =>
-    [0, 3].some((at) => dot(o!.slice(at, at + 3), frame.orientation!.slice(at, at + 3)) < SAME_DIRECTION),
+    [0, 3].some((at) => dot(unit(o!.slice(at, at + 3)), unit(frame.orientation!.slice(at, at + 3))) < SAME_DIRECTION),
   );
   if (turned > 0) return `mixes orientations (${turned} of ${slices.length} slices are turned against the others)`;
   const scaled = count(
@@ -183,4 +190,24 @@ function shear(step: readonly number[], normal: readonly number[], tilt: number)
   const angle = (Math.atan2(drift, along) * 180) / Math.PI;
   const gantry = tilt === 0 ? "" : `, gantry tilt ${tilt} in its header`;
   return `was taken with a tilted gantry (each slice is shifted by ${mm(drift)} in its plane, ${angle.toFixed(1)} degrees${gantry})`;
+}
+
+/** Slices that lie beside the line from the first to the last one. */
+function scatter(sorted: readonly Slice[], step: readonly number[], normal: readonly number[]): string | null {
+  const { position: origin, spacing } = sorted[0].frame;
+  const along = dot(step, normal);
+  const most = Math.max(
+    ...sorted.map(({ frame }) => {
+      const from = minus(frame.position!, origin!);
+      const steps = dot(from, normal) / along;
+      return Math.hypot(
+        ...minus(
+          from,
+          step.map((value) => value * steps),
+        ),
+      );
+    }),
+  );
+  if (most <= Math.max(BESIDE * Math.min(...spacing!), EVEN_MM)) return null;
+  return `has slices that are shifted against each other in their plane (by up to ${mm(most)})`;
 }

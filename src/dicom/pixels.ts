@@ -41,7 +41,8 @@ export async function readFrame(
   return storedValues(bytes, image);
 }
 
-function checkPixels({
+/** Throws a UserError for colour and for pixels that no scanner makes. */
+export function checkPixels({
   name,
   rows,
   columns,

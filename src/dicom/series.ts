@@ -4,7 +4,7 @@ import { affineFault } from "../volume/affine.ts";
 import type { Vec3, Volume, VoxelArray } from "../volume/volume.ts";
 import { type Slice, type Stack, stackSlices } from "./geometry.ts";
 import type { DicomImage } from "./image.ts";
-import { readFrame } from "./pixels.ts";
+import { checkPixels, readFrame } from "./pixels.ts";
 import { regrid } from "./regrid.ts";
 
 /** One series of a folder or archive. */
@@ -21,6 +21,9 @@ export interface Series {
   /** Files that are copies of another (same SOP Instance UID) and were left out. */
   copies: number;
 }
+
+/** Largest scan in memory, as for the other formats. */
+const MAX_BYTES = 2 ** 33;
 
 /** Groups images into series, in order of their numbers. */
 export function groupSeries(images: readonly DicomImage[]): Series[] {
@@ -48,10 +51,9 @@ export function seriesTitle({ number, description, modality, uid }: Series): str
 }
 
 /**
- * The voxels of a series, rescaled: int16 where slopes are 1 and values fit, else float32; float32 too where
- * slices are resampled. `open` gets the elements of one of its
- * files; a file is asked for once, slices are decoded one after the other. Throws a UserError where the slices make no
- * volume or cannot be decoded.
+ * The voxels of a series, rescaled: where slopes are 1 and offsets whole int16, or int32 where values are larger, else float32; float32
+ * too where slices are resampled. `open` gets the elements of one of its files; a file is asked for once, slices are decoded one
+ * after the other. Throws a UserError where the slices make no volume or cannot be decoded.
  */
 export async function readSeries(
   series: Series,
@@ -69,8 +71,18 @@ export async function readSeries(
   if (wrong) fail(`${name}: the affine of ${seriesTitle(series)} ${wrong}; its positions or pixel sizes are damaged.`);
   for (const note of stack.notes) warn?.(`${name}: ${seriesTitle(series)} ${note}.`);
   const [{ image: first }] = stack.slices;
+  for (const { image } of stack.slices) checkPixels(image);
   const size = first.rows * first.columns;
-  const whole = stack.slices.every(({ frame }) => frame.slope === 1 && Number.isInteger(frame.intercept));
+  const bytes = 4 * Math.max(size * stack.slices.length, stack.shape[0] * stack.shape[1] * stack.shape[2]);
+  if (bytes > MAX_BYTES) {
+    fail(
+      `${name}: ${seriesTitle(series)} of ${stack.shape.join(" x ")} voxels takes ${bytes} bytes; expected at most 8 GiB.`,
+    );
+  }
+  // A larger offset would not fit 32 bits.
+  const whole = stack.slices.every(({ frame: { slope, intercept } }) => {
+    return slope === 1 && Number.isInteger(intercept) && Math.abs(intercept) < 2 ** 30;
+  });
   const data = new (whole ? Int32Array : Float32Array)(size * stack.slices.length);
   const places = new Map<DicomImage, { index: number; k: number }[]>();
   for (const [k, { image, index }] of stack.slices.entries()) {
