@@ -7,7 +7,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { readModel } from "../src/model/file.ts";
+import { loadModel } from "../src/model/files.ts";
 import { readCheckpoint } from "../src/train/checkpoint.ts";
+import { casesOfTeachers } from "../src/train/distil.ts";
 import { parseLog } from "../src/train/log.ts";
 import { silentProgress } from "../src/train/progress.ts";
 import type { RunFile } from "../src/train/run-folder.ts";
@@ -330,6 +332,15 @@ describe("learning from other models", () => {
     expect(text).toContain("learning from 2 models too, with weight 0.5 at temperature 2");
     // The second one was trained on another fold, so with the cases that validate here.
     expect(text).toMatch(/[12] of the [12] cases that validate trained a model of --distil/);
+    const { provenance } = await loadModel(whole);
+    const teacher = (await loadModel(teachers[1])).provenance;
+    const more = teacher.trainingCases.filter((id) => !provenance.trainingCases.includes(id)).sort();
+    expect(provenance.teacherCases).toEqual(more);
+    expect(provenance.validationCases.some((id) => more.includes(id))).toBe(true);
+    // Whoever learns from it learns of those cases too.
+    const third = casesOfTeachers({ models: [await loadModel(whole)], records: [] }, provenance.trainingCases);
+    expect(third).toEqual(more);
+    expect((await loadModel(teachers[0])).provenance).not.toHaveProperty("teacherCases");
 
     const cut = join(folder, "student-cut");
     const stopper = new AbortController();

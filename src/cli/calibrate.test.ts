@@ -77,6 +77,9 @@ test("every fold of a cross-validation gets its own temperature from its own val
   const measured = JSON.parse(stdout);
   expect(measured.map(({ cases }: { cases: number }) => cases)).toEqual([3, 2]);
   expect(await loadModel(at("cv2/fold0"))).not.toHaveProperty("calibration");
+  await rm(at("cv2/fold0"), { recursive: true });
+  await expect(calibrate(at("cv2"))).rejects.toThrow("fold 0 has none");
+  await cp(at("cv/fold0"), at("cv2/fold0"), { recursive: true });
   await calibrate(at("cv2"));
   for (const fold of [0, 1]) {
     const { model, ...calibration } = measured[fold];
@@ -99,6 +102,10 @@ test("cases must be named for a model of all cases, and be unseen and labelled",
   const named = [at("whole.safetensors"), "--data", at("set"), "--cases"];
   await refused(...named, "case5,case0").toThrow("but it was on case0");
   await refused(...named, "case9").toThrow("Expected labelled cases case9 in");
+  const taught = await loadModel(at("whole.safetensors"));
+  taught.provenance.teacherCases = ["case6"];
+  await saveModel(at("taught.safetensors"), taught);
+  await refused(at("taught.safetensors"), ...named.slice(1), "case5,case6").toThrow("nor a model that it learned from");
   await refused(at("whole.safetensors"), "--cases", "case5").toThrow("give --data");
   await refused(at("nowhere")).toThrow("does not exist");
   await calibrate(...named, "case5, case6", "--json");
@@ -132,4 +139,6 @@ test("predict measures uncertainty beside the label maps, evaluate sets it again
   expect(JSON.parse(stdout).uncertainty).toEqual([]);
   await writeFile(at("out/uncertainty.json"), "{}");
   await expect(evaluate(at("out"), truth)).rejects.toThrow("measures of uncertainty, version 1");
+  // Before the label maps change.
+  await expect(predict(...all)).rejects.toThrow("measures of uncertainty, version 1");
 });

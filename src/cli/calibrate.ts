@@ -1,5 +1,4 @@
 import { existsSync } from "node:fs";
-import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Command, Option } from "commander";
 import { listSome } from "../dataset/layout.ts";
@@ -10,7 +9,8 @@ import type { Dataset, PreparedCase } from "../dataset/types.ts";
 import { createBackend } from "../engine/backend.ts";
 import type { Backend } from "../engine/types.ts";
 import { type Calibration, calibrate } from "../evaluate/calibration.ts";
-import { loadModel, modelFileName, saveModel } from "../model/files.ts";
+import { loadModel, modelFiles, saveModel } from "../model/files.ts";
+import { knownCases } from "../model/known-cases.ts";
 import type { Model } from "../model/types.ts";
 import { sampleLogits } from "../predict/sample.ts";
 import { createProgress, type Progress } from "../train/progress.ts";
@@ -54,7 +54,7 @@ export const calibrateCommand = new Command("calibrate")
   .addOption(new Option("--engine <name>", "compute engine").choices(["wasm", "reference"]).default("wasm"))
   .option("--json", "print the result as JSON")
   .action(async (paths: string[], options: CalibrateOptions) => {
-    const runs = (await Promise.all(paths.map(modelsAt))).flat();
+    const runs = (await Promise.all(paths.map(modelFiles))).flat();
     // Every refusal comes before the first minute of work.
     const jobs: Job[] = [];
     for (const path of runs) jobs.push(await jobOf(path, options));
@@ -84,31 +84,20 @@ interface Job {
 
 type Result = { model: string } & Calibration;
 
-/** The model files that a path stands for: one, or those of the folds of a cross-validation. */
-async function modelsAt(path: string): Promise<string[]> {
-  if (existsSync(join(path, modelFileName))) return [join(path, modelFileName)];
-  const names = await readdir(path).catch(() => [] as string[]);
-  const folds = names
-    .filter((name) => /^fold\d+$/.test(name))
-    .sort((a, b) => Number(a.slice(4)) - Number(b.slice(4)))
-    .map((name) => join(path, name, modelFileName))
-    .filter((file) => existsSync(file));
-  return folds.length > 0 ? folds : [path];
-}
-
 async function jobOf(file: string, options: CalibrateOptions): Promise<Job> {
   const model = await loadModel(file);
-  const { trainingCases, validationCases } = model.provenance;
-  const ids = options.cases ?? validationCases;
+  const ids = options.cases ?? model.provenance.validationCases;
   if (ids.length === 0) {
     fail(
       `Expected validation cases in the record of ${file}, but it was trained on all cases; name labelled cases that it has not seen with --cases.`,
     );
   }
-  const seen = ids.filter((id) => trainingCases.includes(id));
+  const known = knownCases(model.provenance);
+  const seen = ids.filter((id) => known.has(id));
   if (seen.length > 0) {
     fail(
-      `Expected cases that ${file} was not trained on, but it was on ${listSome(seen)}: on those it is surer than it is right; leave them out.`,
+      `Expected cases that ${file} was not trained on, nor a model that it learned from, but it was on ${listSome(seen)}: on those it is ` +
+        `surer than it is right; leave them out (--cases).`,
     );
   }
   const dataset = await datasetOf(file, options);
@@ -150,7 +139,7 @@ async function calibrateOne(
   async function* prepared(): AsyncGenerator<PreparedCase> {
     for (const [done, id] of ids.entries()) {
       progress.live(`${file}  ${done + 1}/${ids.length} ${id}`);
-      const { images, label } = await readCase(entries.get(id)!, dataset.channels);
+      const { images, label } = await readCase(entries.get(id)!, dataset.channels, dataset);
       yield prepareCase(images, label, model.plan, id);
     }
   }

@@ -1,6 +1,7 @@
 import { basename, resolve } from "node:path";
 import { listSome } from "../dataset/layout.ts";
 import { foldFolder, loadModels } from "../model/files.ts";
+import { knownCases } from "../model/known-cases.ts";
 import type { Model } from "../model/types.ts";
 import { fail } from "../util/errors.ts";
 import { type FoldsFile, readFoldRuns, readFoldsFile } from "./record.ts";
@@ -51,6 +52,14 @@ function checkUnseen({ provenance }: Model, validation: readonly string[], where
     fail(
       `Expected the model in ${where} not to know the cases that its fold validates, but it was trained on ${listSome(seen)}: the ` +
         `folds are not of one cross-validation; train them again with --fold all.`,
+    );
+  }
+  const known = knownCases(provenance);
+  const taught = validation.filter((id) => known.has(id));
+  if (taught.length > 0) {
+    fail(
+      `Expected the model in ${where} not to know the cases that its fold validates, but a model that it learned from (--distil) was ` +
+        `trained on ${listSome(taught)}; let a cross-validation with the same folds teach, or none.`,
     );
   }
 }

@@ -33,15 +33,20 @@ export async function loadModel(path: string): Promise<Model> {
   return readModel(await readBytes(file), file);
 }
 
-/**
- * The models that a path stands for: that of a file or run folder, or, of a folder with fold0, fold1, ..., those of all folds.
- * Throws UserError where there is none, or where one of the folds is missing.
- */
+/** The models that a path stands for; see {@link modelFiles}. Throws UserError where there is none. */
 export async function loadModels(path: string): Promise<Model[]> {
+  return Promise.all((await modelFiles(path)).map(loadModel));
+}
+
+/**
+ * The files of the models that a path stands for: that of a run folder, or, of a folder with fold0, fold1, ..., those of all folds; else
+ * the path itself, whatever it is. Throws UserError where one of the folds is missing.
+ */
+export async function modelFiles(path: string): Promise<string[]> {
   const names = await readdir(path).catch((): string[] => []);
-  if (names.includes(modelFileName)) return [await loadModel(path)];
+  if (names.includes(modelFileName)) return [join(path, modelFileName)];
   const here = names.flatMap((name) => (/^fold\d+$/.test(name) ? [Number(name.slice(4))] : []));
-  if (here.length === 0) return [await loadModel(path)];
+  if (here.length === 0) return [path];
   const record = names.includes(foldsFileName) ? await readJson(join(path, foldsFileName)) : null;
   const cases = (record as { cases?: unknown } | null)?.cases;
   const count = Math.max(Array.isArray(cases) ? cases.length : 0, ...here.map((fold) => fold + 1));
@@ -53,7 +58,7 @@ export async function loadModels(path: string): Promise<Model[]> {
         `--resume --out ${path}, or name the folds to use one by one.`,
     );
   }
-  return Promise.all(files.map(loadModel));
+  return files;
 }
 
 /** Writes a model file whole or not at all. */

@@ -68,6 +68,7 @@ const provenanceSchema = v.object(
     steps: count,
     trainingCases: v.array(text, "a list of case ids"),
     validationCases: v.array(text, "a list of case ids"),
+    teacherCases: v.optional(v.array(text, "a list of case ids")),
     validationDice: v.nullable(v.array(dice, "a list of numbers")),
   },
   "an object",

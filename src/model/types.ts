@@ -17,6 +17,8 @@ export interface Provenance {
   steps: number;
   trainingCases: string[];
   validationCases: string[];
+  /** Further cases that models it learned from (--distil), or theirs, were trained on; absent where there are none. */
+  teacherCases?: string[];
   /** Mean validation Dice per class when the weights were taken, where known. */
   validationDice: number[] | null;
 }

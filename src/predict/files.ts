@@ -6,6 +6,7 @@ import { readDataset } from "../dataset/read.ts";
 import { dicomCaseId } from "../dataset/scan.ts";
 import type { DatasetCase } from "../dataset/types.ts";
 import { holdsDicom, isOneScan } from "../dicom/files.ts";
+import { knownCases } from "../model/known-cases.ts";
 import type { Model } from "../model/types.ts";
 import { fail } from "../util/errors.ts";
 import { explainFileError } from "../util/files.ts";
@@ -18,7 +19,7 @@ export type CaseChoice = "val" | "train" | "test" | "all";
 export interface PredictInput extends DatasetCase {
   /** Indices of the models to average: all, but for `val` those that have the case in their validation part. */
   models: number[];
-  /** Whether one of those models was trained on this case (known for data set folders only). */
+  /** Whether one of those models, or one that it learned from, was trained on this case (known for data set folders only). */
   trained: boolean;
 }
 
@@ -96,6 +97,7 @@ async function datasetInputs(
   const parts = models.map(({ provenance }) => ({
     train: new Set(provenance.trainingCases),
     val: new Set(provenance.validationCases),
+    known: knownCases(provenance),
   }));
   const listed = [...dataset.training, ...dataset.test];
   const everyModel = models.map((_, index) => index);
@@ -107,7 +109,7 @@ async function datasetInputs(
   const chosen = listed
     .map((entry) => ({ ...entry, models: modelsFor(entry) }))
     .filter((entry) => entry.models.length > 0)
-    .map((entry) => ({ ...entry, trained: entry.models.some((m) => parts[m].train.has(entry.id)) }));
+    .map((entry) => ({ ...entry, trained: entry.models.some((m) => parts[m].known.has(entry.id)) }));
   if (chosen.length === 0) {
     const reasons: Record<CaseChoice, string> = {
       val: "none of the models has validation cases in it (was it trained on all cases, or on another data set?)",

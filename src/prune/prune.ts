@@ -188,6 +188,7 @@ function recordOf(options: PruneOptions, setup: RunSetup, model: Model | null): 
     pruning,
     trainingCases: setup.trainingCases,
     validationCases: setup.validationCases,
+    ...(model?.provenance.teacherCases ? { teacherCases: model.provenance.teacherCases } : {}),
     state: "running",
     result: null,
   };

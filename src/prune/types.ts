@@ -197,6 +197,8 @@ export interface PruneFile {
   replans?: { size: number; recoverySteps: number }[];
   trainingCases: string[];
   validationCases: string[];
+  /** Of the model that was pruned, as Provenance.teacherCases. */
+  teacherCases?: string[];
   state: "running" | "interrupted" | "finished" | "stopped at the time limit";
   result: PruneOutcome | null;
 }

@@ -7,6 +7,7 @@ import type { Plan, PreparedCase } from "../dataset/types.ts";
 import type { Backend } from "../engine/types.ts";
 import { readModel } from "../model/file.ts";
 import { modelFileName } from "../model/files.ts";
+import { knownCases } from "../model/known-cases.ts";
 import type { Model } from "../model/types.ts";
 import { createPredictor } from "../predict/segment.ts";
 import { fail } from "../util/errors.ts";
@@ -77,10 +78,12 @@ function checkPlans(path: string, teacher: Plan, plan: Plan): void {
   }
 }
 
-/** Cases that teachers were trained on and this run validates with: its Dice on them is too good. */
-export function seenByTeachers({ models }: Teachers, validationCases: readonly string[]): string[] {
-  const seen = new Set(models.flatMap(({ provenance }) => provenance.trainingCases));
-  return validationCases.filter((id) => seen.has(id));
+/** Cases that the teachers know beside those that the run trains on; undefined where there are none. */
+export function casesOfTeachers({ models }: Teachers, trainingCases: readonly string[]): string[] | undefined {
+  const own = new Set(trainingCases);
+  const known = new Set(models.flatMap(({ provenance }) => [...knownCases(provenance)]));
+  const more = [...known].filter((id) => !own.has(id)).sort();
+  return more.length > 0 ? more : undefined;
 }
 
 export interface SoftenOptions {

@@ -52,6 +52,8 @@ export interface RunFile {
   calibration: { stepSeconds: number; caseSeconds: number } | null;
   /** Where the run learns from other models. */
   teachers?: TeacherRecord[];
+  /** As Provenance.teacherCases. */
+  teacherCases?: string[];
   trainingCases: string[];
   validationCases: string[];
   /** Cases that --skip-bad left out, with what was wrong; absent where there were none. */

@@ -246,7 +246,10 @@ async function check(
   return { best, dice, cases: count, seconds: (performance.now() - start) / 1000 };
 }
 
-type RunStart = Pick<RunFile, "net" | "lunet" | "started" | "settings" | "fold" | "trainingCases" | "validationCases">;
+type RunStart = Pick<
+  RunFile,
+  "net" | "lunet" | "started" | "settings" | "fold" | "trainingCases" | "validationCases" | "teacherCases"
+>;
 
 /** A model with its record: the weights `tensors`, without heads that only training has, as they were after `taken.step` steps. */
 export function modelOf(
@@ -255,7 +258,7 @@ export function modelOf(
   tensors: TensorMap,
   taken: { step: number; dice: number[] | null },
 ): Model {
-  const { lunet, started, settings, fold, trainingCases, validationCases } = run;
+  const { lunet, started, settings, fold, trainingCases, validationCases, teacherCases } = run;
   return {
     net: run.net,
     plan,
@@ -268,6 +271,7 @@ export function modelOf(
       steps: taken.step,
       trainingCases,
       validationCases,
+      ...(teacherCases ? { teacherCases } : {}),
       validationDice: taken.dice,
     },
     tensors: withoutHeads(tensors),

@@ -9,7 +9,7 @@ import type { NetSpec } from "../net/spec.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import type { Budget } from "./budget.ts";
 import { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
-import { addSoftTargets, readTeachers, seenByTeachers, type Teachers } from "./distil.ts";
+import { addSoftTargets, casesOfTeachers, readTeachers, type Teachers } from "./distil.ts";
 import { createWorkerLoader, type Loader } from "./loader.ts";
 import { missingClasses } from "./missing-classes.ts";
 import { planRun } from "./plan-run.ts";
@@ -77,6 +77,7 @@ export async function trainNet(options: TrainOptions): Promise<TrainResult> {
     return { run: previous, folder: paths.folder, seconds: 0 };
   }
   const teachers = setup.settings.distil && (await readTeachers(setup.settings.distil, setup, previous?.teachers));
+  const teacherCases = teachers && casesOfTeachers(teachers, setup.trainingCases);
   await checkRunMemory(setup, { lowMemory, threads: options.threads });
   if (!previous) {
     await clearRunFolder(paths);
@@ -84,7 +85,7 @@ export async function trainNet(options: TrainOptions): Promise<TrainResult> {
   }
   progress.say(describe(setup));
   if (setup.settings.deepSupervision) progress.say(headWords(setup.net));
-  if (teachers) tellTeachers(teachers, setup, progress);
+  if (teachers) tellTeachers(teachers, teacherCases ?? [], setup, progress);
 
   const engine = previous?.engine ?? options.engine ?? "wasm";
   const { training, validation } = await prepareCases(setup, progress);
@@ -97,8 +98,9 @@ export async function trainNet(options: TrainOptions): Promise<TrainResult> {
     const backend = await createBackend({ name: engine, threads: options.threads });
     open.push(backend);
     if (teachers) {
-      // Before the trainer has its memory, and within what that will take.
-      const maxBytes = planMemory(graph, trainSpecOf(settings, lowMemory)).total;
+      // Before the trainer has its memory, and within the least that it may take: options that only save memory or time must not
+      // change the windows, and so the probabilities.
+      const maxBytes = planMemory(graph, trainSpecOf(settings, true), { threads: 1 }).total;
       const temperature = settings.distilTemperature!;
       await addSoftTargets(training, teachers, { backend, plan, temperature, maxBytes, progress });
     }
@@ -122,7 +124,9 @@ export async function trainNet(options: TrainOptions): Promise<TrainResult> {
     const planned = previous
       ? { run: { ...previous, state: "running" as const }, deadline: Number.POSITIVE_INFINITY }
       : await planRun(options, setup, { trainer, graph, batches, validator, validation, began, engine });
-    if (teachers) planned.run = { ...planned.run, teachers: teachers.records };
+    if (teachers) {
+      planned.run = { ...planned.run, teachers: teachers.records, ...(teacherCases ? { teacherCases } : {}) };
+    }
     // The number of steps may have chosen another augmentation than the one that was measured.
     if (planned.run.settings.augment !== settings.augment) {
       await batches.close();
@@ -171,13 +175,18 @@ function headWords(net: NetSpec): string {
   return `deep supervision at level ${levels.join(", ")}: heads of ${parameters} parameters more, which the model does not keep`;
 }
 
-function tellTeachers(teachers: Teachers, { settings, validationCases }: RunSetup, progress: Progress): void {
+function tellTeachers(
+  teachers: Teachers,
+  teacherCases: readonly string[],
+  { settings, validationCases }: RunSetup,
+  progress: Progress,
+): void {
   const { length } = teachers.models;
   progress.say(
     `learning from ${length} ${length === 1 ? "model" : "models"} too, with weight ${settings.distilWeight} at ` +
       `temperature ${settings.distilTemperature}`,
   );
-  const seen = seenByTeachers(teachers, validationCases).length;
+  const seen = validationCases.filter((id) => teacherCases.includes(id)).length;
   if (seen === 0) return;
   progress.say(
     `${seen} of the ${validationCases.length} cases that validate trained a model of --distil: their Dice will be too good`,
