@@ -48,6 +48,11 @@ describe("a study file", () => {
       () => `${head()}arms: [{net: lean:1}, {net: lean, equal-to: lean:1, bottleneck: 9}]`,
       /^lunet: Arm 2 of the study: no lean net has about as many parameters as lean:1 .+: choose another pair\.\n$/,
     ],
+    [
+      () =>
+        `${head().replace("levels: 2", "levels: 3")}settings: {deep-supervision: true}\n${arms.replace("]", ", {prune: unet:2, pick: stamp}]")}`,
+      /^lunet: .+: Expected pruning to train on the labels alone, but got deep supervision; .*\n$/,
+    ],
     [() => `${head()}folds: [3]\n${arms}`, "Expected folds from 0 to 2 in the study, but got 3."],
     [
       () => `${head()}${arms.replace("1}", "2}")}`,

@@ -24,6 +24,12 @@ describe("settings of pruning", () => {
     expect(settings.dropout).toBe(0.005);
   });
 
+  it("refuse what only plain training has", () => {
+    const more = (settings: object) => ({ settings: { ...setup.settings, ...settings } });
+    expect(() => resolve({}, more({ deepSupervision: true }))).toThrow("but got deep supervision; leave it out");
+    expect(() => resolve({}, more({ distil: ["runs/large"] }))).toThrow("but got a model to learn from; leave it out");
+  });
+
   it("rank nothing and keep the dropout where chance picks at the largest layer", () => {
     const { pruning, settings } = resolve({ pick: "random-at-largest" });
     expect(pruning).toMatchObject({ targeted: false, rankBatches: 0 });

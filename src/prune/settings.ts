@@ -22,12 +22,20 @@ export const defaults = {
 /** Of batches to rank on, where the training cases make more. */
 const mostRankBatches = 32;
 
+/** Throws UserError for settings that only plain training has. */
+export function checkPruned({ deepSupervision, distil }: Pick<TrainSettings, "deepSupervision" | "distil">): void {
+  const word = deepSupervision ? "deep supervision" : distil ? "a model to learn from" : null;
+  if (word)
+    fail(`Expected pruning to train on the labels alone, but got ${word}; leave it out, or train without pruning.`);
+}
+
 /** The settings of pruning and of its training, with what was left out filled in. Throws UserError for what cannot be. */
 export function resolvePruning(
   options: PruneOptions,
   setup: Pick<RunSetup, "net" | "settings" | "trainingCases" | "validationCases">,
 ): { pruning: PruneSettings; settings: TrainSettings } {
   const { net, settings, trainingCases, validationCases } = setup;
+  checkPruned(settings);
   const criterion = parseCriterion(options.criterion ?? defaults.criterion);
   const pick = parsePick(options.pick ?? defaults.pick);
   const targeted = options.targeted ?? pick !== "random-at-largest";

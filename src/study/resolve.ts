@@ -7,6 +7,7 @@ import { roundUpPatch } from "../dataset/topology.ts";
 import type { Dataset, Plan } from "../dataset/types.ts";
 import type { NetSpec } from "../net/spec.ts";
 import { isMeasured } from "../prune/importance.ts";
+import { checkPruned } from "../prune/settings.ts";
 import type { PruneOptions } from "../prune/types.ts";
 import { totalBytes } from "../train/memory.ts";
 import { type GivenSettings, resolveSettings } from "../train/presets.ts";
@@ -146,12 +147,16 @@ export async function resolveStudy(
     const given: GivenSettings = { ...givenSettings(resolved.settings), seed };
     const own: Plan = { ...plan, pools: net.pools, kernels: net.kernels, patch: roundUpPatch(plan.patch, net.pools) };
     const settings = within(arm.label, () => resolveSettings(resolved.preset, given, own));
+    if (arm.kind === "prune") within(arm.label, () => checkPruned(settings));
     const count = (ids: readonly string[]): number => ids.reduce((sum, id) => sum + (voxels.get(id) ?? 0), 0);
     const cases: Parts = { training: used, validation, test };
     const steps = arm.kind === "prune" ? pruningOptions(pruning, arm.pick ?? "stamp") : undefined;
     const ranks = steps !== undefined && steps.pick !== "random-at-largest" && isMeasured(steps.criterion);
     const place = { threads, ranks };
-    const trainingBytes = totalBytes(memoryNeed({ plan: own, net, settings }, count(used) + count(validation), place));
+    const caseVoxels = count(used) + count(validation);
+    const trainingBytes = within(arm.label, () =>
+      totalBytes(memoryNeed({ plan: own, net, settings }, caseVoxels, place)),
+    );
     const base: Omit<RunConfigFile, "need"> = {
       version: 1,
       run: runName(number),
