@@ -50,7 +50,11 @@ export const augmentCommand = new Command("augment")
   .option("--mirror <axes>", "axes along which mirroring keeps the meaning: D,H,W, or none", parseMirror)
   .option("--patch <shape>", "training window, as in 32x48x32 (default: that of the preset strong)")
   .option("--batch <n>", "windows a step, for --time (default: that of the preset strong)", parseNumber)
-  .option("--shift <share>", "least share of the window by which windows move about the middle", parseNumber)
+  .option(
+    "--shift <share>",
+    "least share of the window by which windows move about the middle (default: that of the preset strong)",
+    parseNumber,
+  )
   .addHelpText(
     "after",
     `

@@ -112,7 +112,9 @@ interface PlanOptions {
 }
 
 export const planCommand = new Command("plan")
-  .description("measure a data set and derive spacing, patch, pools and normalisation, with reasons")
+  .description(
+    "Measure a data set and derive spacing, patch, pools and normalisation, with reasons; then time a net and propose widths.",
+  )
   .argument("[data]", "folder with dataset.json (nnU-Net raw or MSD layout)")
   .option("--images <dir>", "plain folder of images, instead of a data set")
   .option("--labels <dir>", "plain folder of label maps with the same names")

@@ -154,7 +154,7 @@ export function supervisionOptions(): Option[] {
     option("--deep-supervision", "while training, give coarser decoder levels a head and a loss of their own"),
     option(
       "--distil <models>",
-      "model files or run folders, joined by commas: learn from the mean of their probabilities beside the labels",
+      "model files or run folders, joined by commas: learn from the mean of their probabilities beside the labels; with --fold all also a cross-validation of the same folds",
       (text) => text.split(",").map((path) => path.trim()),
     ),
     option("--distil-weight <n>", "weight of that term of the loss (default: 0.5)", parseNumber),
