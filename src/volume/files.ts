@@ -106,7 +106,7 @@ function readOptions(path: string): ReadScanOptions {
     warn: warnOnce,
     open: async (file) => {
       const part = join(dirname(path), file);
-      if (basename(file) !== file) {
+      if (basename(file) !== file || file.includes("\0")) {
         fail(`${path}: its voxels lie in "${file}"; expected a file in the same folder: put both there.`);
       }
       const info = await stat(part).catch(async (error) => {

@@ -1,5 +1,5 @@
-import { fail, UserError } from "../util/errors.ts";
-import { type Inflater, inflate, MAX_INFLATION } from "./inflate.ts";
+import { fail } from "../util/errors.ts";
+import { type Inflater, inflate } from "./inflate.ts";
 import {
   looksLikeNifti2,
   NIFTI_HEADER_BYTES,
@@ -8,6 +8,7 @@ import {
   parseNiftiHeader,
 } from "./nifti-header.ts";
 import { type Volume, voxelCount } from "./volume.ts";
+import { type Announced, checkInflation, plainVoxels, unpackedVoxels } from "./voxel-bytes.ts";
 import { describeVoxels } from "./voxel-types.ts";
 import { decodeVoxels } from "./voxels.ts";
 
@@ -26,9 +27,6 @@ export interface ReadNiftiOptions {
   maxBytes?: number;
 }
 
-/** Data after the voxels that is passed over; more means that the header does not describe the file. */
-const MAX_TRAILING = 1 << 16;
-
 /**
  * Reads a NIfTI-1 or NIfTI-2 file (.nii, or .nii.gz, told apart by content) of either byte order. Packed data is unpacked
  * straight into the voxel array, never beyond what the header announces. Integers stay integers unless the file has a
@@ -38,32 +36,19 @@ export async function readNifti(bytes: Uint8Array, name: string, options: ReadNi
   const maxBytes = options.maxBytes ?? 2 ** 33;
   if (!isGzip(bytes)) {
     const header = parseNiftiHeader(bytes, name);
-    const { dataOffset, dataBytes } = header;
-    const surplus = bytes.length - dataOffset - dataBytes;
-    if (surplus < 0) failShort(header, Math.max(0, bytes.length - dataOffset), name);
-    if (surplus > MAX_TRAILING) failSurplus(header, name);
-    const raw = bytes.subarray(dataOffset, dataOffset + dataBytes);
-    return split(header, raw, false, name);
+    return split(header, plainVoxels(bytes, header.dataOffset, announcedBy(header), name), false, name);
   }
   const source = inflate(bytes, "gzip", name);
   try {
     const header = parseNiftiHeader(await headerBytes(source), name);
     const { dataOffset, dataBytes } = header;
+    const announced = announcedBy(header);
     if (dataBytes > maxBytes) {
-      fail(`${name}: ${describe(header)} take ${dataBytes} bytes; expected at most ${maxBytes}.`);
+      fail(`${name}: ${announced.what} take ${dataBytes} bytes; expected at most ${maxBytes}.`);
     }
-    if (dataOffset + dataBytes > bytes.length * MAX_INFLATION) {
-      fail(
-        `${name}: impossible dimensions, ${describe(header)} take ${dataBytes} bytes, ` +
-          `more than ${bytes.length} compressed bytes can hold; the file is damaged or cut short.`,
-      );
-    }
+    checkInflation(bytes.length, dataOffset, announced, name);
     await source.skip(dataOffset - headerLength(header));
-    const raw = allocate(dataBytes, header, name);
-    const filled = await source.read(raw);
-    if (filled < dataBytes) failShort(header, filled, name);
-    // Reading on to the end also checks the checksum.
-    if ((await source.skip(MAX_TRAILING + 1)) > MAX_TRAILING) failSurplus(header, name);
+    const raw = await unpackedVoxels(source, announced, name);
     return split(header, raw, true, name);
   } finally {
     await source.close();
@@ -97,14 +82,6 @@ async function headerBytes(source: Inflater): Promise<Uint8Array> {
   return bytes.subarray(0, filled);
 }
 
-function allocate(length: number, header: NiftiHeader, name: string): Uint8Array {
-  try {
-    return new Uint8Array(length);
-  } catch {
-    throw new UserError(`${name}: ${describe(header)} take ${length} bytes, more than this computer can give.`);
-  }
-}
-
 function split(header: NiftiHeader, raw: Uint8Array, owned: boolean, name: string): NiftiImage {
   const data = decodeVoxels(raw, header, owned, name);
   const size = voxelCount(header.shape);
@@ -116,17 +93,7 @@ function split(header: NiftiHeader, raw: Uint8Array, owned: boolean, name: strin
   return { header, volumes };
 }
 
-const describe = ({ shape, volumes, type }: NiftiHeader): string => describeVoxels(shape, volumes, type);
-
-function failShort(header: NiftiHeader, found: number, name: string): never {
-  return fail(
-    `${name}: cut short, ${describe(header)} take ${header.dataBytes} bytes and the file holds ${found}; copy it again.`,
-  );
-}
-
-function failSurplus(header: NiftiHeader, name: string): never {
-  return fail(
-    `${name}: holds more data than its header describes (${describe(header)}, ${header.dataBytes} bytes); ` +
-      "the dimensions in the header are wrong: repair or convert the file again.",
-  );
-}
+const announcedBy = ({ shape, volumes, type, dataBytes }: NiftiHeader): Announced => ({
+  length: dataBytes,
+  what: describeVoxels(shape, volumes, type),
+});

@@ -1,7 +1,8 @@
 import { fail } from "../util/errors.ts";
 import { affineFault } from "./affine.ts";
-import { inflate, MAX_INFLATION } from "./inflate.ts";
+import { inflate } from "./inflate.ts";
 import { type Vec3, type Volume, type VoxelArray, voxelCount } from "./volume.ts";
+import { type Announced, checkInflation, plainVoxels, unpackedVoxels } from "./voxel-bytes.ts";
 import { describeVoxels, voxelBytes, voxelTypeFor } from "./voxel-types.ts";
 import { decodeVoxels, type StoredVoxels } from "./voxels.ts";
 
@@ -34,9 +35,6 @@ export interface ReadScanOptions {
   maxBytes?: number;
 }
 
-/** Data after the voxels that is passed over; more means that the header does not describe the file. */
-const MAX_TRAILING = 1 << 16;
-
 /** Throws a UserError for a geometry that cannot be used. */
 export function checkAffine(affine: Float64Array, name: string): Float64Array {
   const fault = affineFault(affine);
@@ -61,10 +59,10 @@ export async function readRawScan(
   if (!(length <= maxBytes)) fail(`${name}: ${what} take ${length} bytes; expected at most ${maxBytes}.`);
   for (const note of scan.notes) options.warn?.(`${name}: ${note}`);
   const source = await dataOf(scan, bytes, name, options);
+  const announced = { length, what };
+  const start = scan.skip < 0 ? source.length - length : scan.skip;
   const raw =
-    scan.packing === "raw"
-      ? plainBytes(scan, source, length, what, name)
-      : await unpack(scan, source, length, what, name);
+    scan.packing === "raw" ? plainVoxels(source, start, announced, name) : await unpack(scan, source, announced, name);
   const data = decodeVoxels(raw, scan, scan.packing !== "raw", name);
   return Array.from({ length: scan.channels }, (_, channel) => ({
     data: channelOf(data, channel, scan, size),
@@ -79,46 +77,14 @@ async function dataOf(scan: RawScan, bytes: Uint8Array, name: string, { open }: 
   return (await open(scan.dataFile)).subarray(scan.dataStart);
 }
 
-function plainBytes(scan: RawScan, source: Uint8Array, length: number, what: string, name: string): Uint8Array {
-  const start = scan.skip < 0 ? source.length - length : scan.skip;
-  const surplus = source.length - start - length;
-  if (start < 0 || surplus < 0) failShort(what, length, Math.max(0, source.length - Math.max(0, scan.skip)), name);
-  if (surplus > MAX_TRAILING) failSurplus(what, length, name);
-  return source.subarray(start, start + length);
-}
-
-async function unpack(
-  scan: RawScan,
-  source: Uint8Array,
-  length: number,
-  what: string,
-  name: string,
-): Promise<Uint8Array> {
-  if (length + scan.skip > source.length * MAX_INFLATION) {
-    fail(
-      `${name}: impossible size, ${what} take ${length} bytes, more than ${source.length} compressed bytes can hold; ` +
-        "the file is damaged or cut short.",
-    );
-  }
+async function unpack(scan: RawScan, source: Uint8Array, announced: Announced, name: string): Promise<Uint8Array> {
+  checkInflation(source.length, scan.skip, announced, name);
   const inflater = inflate(source, scan.packing as "gzip" | "deflate", name);
   try {
     await inflater.skip(scan.skip);
-    const raw = allocate(length, what, name);
-    const filled = await inflater.read(raw);
-    if (filled < length) failShort(what, length, filled, name);
-    // Reading on to the end also checks the checksum.
-    if ((await inflater.skip(MAX_TRAILING + 1)) > MAX_TRAILING) failSurplus(what, length, name);
-    return raw;
+    return await unpackedVoxels(inflater, announced, name);
   } finally {
     await inflater.close();
-  }
-}
-
-function allocate(length: number, what: string, name: string): Uint8Array {
-  try {
-    return new Uint8Array(length);
-  } catch {
-    return fail(`${name}: ${what} take ${length} bytes, more than this computer can give.`);
   }
 }
 
@@ -128,17 +94,6 @@ function channelOf(data: VoxelArray, channel: number, { channels, interleaved }:
   const out = data.slice(0, size);
   for (let i = 0; i < size; i++) out[i] = data[i * channels + channel];
   return out;
-}
-
-function failShort(what: string, length: number, found: number, name: string): never {
-  return fail(`${name}: cut short, ${what} take ${length} bytes and the file holds ${found}; copy it again.`);
-}
-
-function failSurplus(what: string, length: number, name: string): never {
-  return fail(
-    `${name}: holds more data than its header describes (${what}, ${length} bytes); ` +
-      "the sizes in the header are wrong: repair or convert the file again.",
-  );
 }
 
 /** Type name and bytes of a volume that can be written to `format`; throws a UserError for an unsound one. */
