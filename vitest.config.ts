@@ -8,8 +8,9 @@ export default defineConfig({
     // A process a file: the engine's worker threads and V8 flags must not leak from one test file into the next.
     pool: "forks",
     setupFiles: ["test/setup.ts"],
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // Only to end what hangs: on a machine busy with other work a test of seconds may take a minute.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     teardownTimeout: 10_000,
   },
 });

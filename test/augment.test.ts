@@ -73,5 +73,4 @@ it.each(["scans", "pictures"])(
     const weights = (bytes: Buffer): unknown => [...readModel(bytes, "model").tensors];
     expect(weights(other)).not.toEqual(weights(first[0]));
   },
-  60_000, // eight runs, each with its own threads
 );

@@ -92,7 +92,7 @@ describe.each([
     whole = join(folder, engine);
     await pruneNet({ ...options, data, engine, threads, out: whole });
     expected = await outcome(whole);
-  }, 60_000);
+  });
 
   it("writes a curve whose sizes are models, each smaller than the one before", async () => {
     const curve = await curveOf(whole);

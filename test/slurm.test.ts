@@ -53,7 +53,7 @@ arms: [{net: unet:2, steps: 1500}, {net: lean:2}, {net: lean:3}]
 `,
     );
     cluster = await startCluster();
-  }, 60_000);
+  });
   afterAll(async () => {
     await cluster?.stop();
     await rm(folder, { recursive: true, force: true });

@@ -77,14 +77,14 @@ beforeAll(async () => {
   whole = join(folder, "whole");
   await writePhantomDataset(join(folder, "data"), { cases: 6, test: 1, shape: [16, 24, 16] });
   await writeFile(file, study);
-}, 60_000);
+});
 afterAll(() => rm(folder, { recursive: true }));
 
 describe("a study", () => {
   let said: Ended;
   beforeAll(async () => {
     said = await start([file, "--out", whole, "--json"]).ended;
-  }, 60_000);
+  });
 
   it("does every run and tells each in a line", async () => {
     expect(said.code, said.stderr).toBe(0);
@@ -193,7 +193,7 @@ describe("a study that is cut off", () => {
       expect(new Set(epochs).size).toBe(epochs.length);
     }
     expect(starts).toBeLessThanOrEqual(4 + 2 * kills);
-  }, 90_000);
+  });
 
   it("is refused to a second one in the same folder, and goes on after Ctrl-C", async () => {
     const out = join(folder, "stopped");
@@ -212,7 +212,7 @@ describe("a study that is cut off", () => {
     const resumed = await start([file, "--out", out]).ended;
     expect(resumed.code, resumed.stderr).toBe(0);
     expect(await outcome(out)).toEqual(await outcome(whole));
-  }, 60_000);
+  });
 });
 
 describe("a run", () => {

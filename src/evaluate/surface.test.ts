@@ -146,7 +146,7 @@ test("nearest distances agree with a loop over all pairs, far clusters and repea
   );
 });
 
-test("two far shells of 50,000 points: nearest pair by the closed form", { timeout: 60000 }, () => {
+test("two far shells of 50,000 points: nearest pair by the closed form", () => {
   const n = 50000;
   const shell = Float64Array.from({ length: 3 * n }, (_, i) => {
     // A Fibonacci lattice on the unit sphere, as x, y, z by turns.
@@ -167,9 +167,7 @@ test("weighted percentile takes the value whose cumulative weight reaches the sh
   expect(weightedPercentile(values, Float64Array.of(6, 93, 1), 0.95)).toBe(3);
 });
 
-test("two balls in a 256³ volume, 8 voxels apart: HD95 between the mean shift and the shift", {
-  timeout: 60000,
-}, () => {
+test("two balls in a 256³ volume, 8 voxels apart: HD95 between the mean shift and the shift", () => {
   const large: Vec3 = [256, 256, 256];
   const ball = (x: number): Uint8Array => {
     const out = new Uint8Array(256 ** 3);

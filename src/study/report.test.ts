@@ -36,7 +36,7 @@ describe("a whole study", () => {
     page = await readFile(written.page, "utf8");
     expect(warn).not.toHaveBeenCalled(); // vega-lite warns of what it cannot draw as told
     warn.mockRestore();
-  }, 60_000);
+  });
 
   test("becomes a page that needs nothing else", () => {
     expect(page.match(/https?:\/\/[^"\s]+/g)?.filter((url) => !url.startsWith("http://www.w3.org/"))).toEqual([]);
@@ -93,7 +93,7 @@ test("the same study gives the same page", async () => {
   const data = () => madeUpStudy({ folds: 2, seeds: 1, casesPerFold: 6 }, few);
   const [one, other] = [reportPage(await reportContent(data())), reportPage(await reportContent(data()))];
   expect(one === other).toBe(true); // no comparison that would print two pages
-}, 60_000);
+});
 
 test("without drawing packages there are answers and tables, and what to install", async () => {
   const absent = (...names: string[]) => ({
