@@ -117,6 +117,12 @@ export const predictCommand = new Command("predict")
     const inputs = await findInputs(paths, models, { cases: options.cases });
     assertSafeFolder(options.out, inputs);
     await mkdir(options.out, { recursive: true });
+    // Before the first label map changes: a run that is killed must not leave old measures beside new maps.
+    await updateUncertainty(
+      options.out,
+      inputs.map(({ id }) => id),
+      [],
+    );
     const backend = await createBackend({ name: options.engine, threads: options.threads });
     const progress = createProgress(process.stderr);
     const start = performance.now();
@@ -130,11 +136,7 @@ export const predictCommand = new Command("predict")
       predictor.close();
       const seconds = (performance.now() - start) / 1000;
       const measured = done.flatMap(({ id, uncertainty }) => (uncertainty ? [{ id, ...uncertainty }] : []));
-      await updateUncertainty(
-        options.out,
-        done.map(({ id }) => id),
-        measured,
-      );
+      await updateUncertainty(options.out, [], measured);
       const trained = inputs.filter((input) => input.trained).map(({ id }) => id);
       const { postprocessing = null } = predictor.choices;
       const result = {

@@ -28,18 +28,18 @@ export async function readUncertainty(folder: string): Promise<Map<string, CaseU
 }
 
 /**
- * Brings the file up to date after `predicted` cases were written: their old measures go, the new ones come, those of other
- * cases stay. So no measure ever stands beside a label map that it is not of.
+ * Takes the measures of `stale` cases out of the file and puts new ones in; those of other cases stay. Done for all cases before
+ * their label maps are written, so that no measure ever stands beside a label map that it is not of.
  */
 export async function updateUncertainty(
   folder: string,
-  predicted: readonly string[],
+  stale: readonly string[],
   measured: readonly CaseUncertainty[],
 ): Promise<void> {
   const known = await readUncertainty(folder);
   if (!known && measured.length === 0) return;
   const cases = known ?? new Map<string, CaseUncertainty>();
-  for (const id of predicted) cases.delete(id);
+  for (const id of stale) cases.delete(id);
   for (const one of measured) cases.set(one.id, one);
   const path = join(folder, fileName);
   if (cases.size === 0) return rm(path);
