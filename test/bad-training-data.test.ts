@@ -194,11 +194,11 @@ describe("a 4D file", () => {
   it("as an image of a set with one channel", async () => {
     await fourth("imagesTr", noise(1));
     const sentence =
-      "Expected 1 channels (MRI) for case b, but its files hold 3; mend the files or the channel names in dataset.json.";
+      "Expected 1 channel (MRI) for case b, but its files hold 3; mend the files or the channel names in dataset.json.";
     await refused(planning(), sentence);
     await refused(training(), sentence);
     await refused(["verify", folder], /^$/);
-    expect(output).toContain("b: expected 1 channels (MRI), found 3 readable");
+    expect(output).toContain("b: expected 1 channel (MRI), found 3 readable");
   });
 
   it("as a label", async () => {

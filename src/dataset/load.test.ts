@@ -33,7 +33,7 @@ test("a colour picture has three channels; a grey one among them has its values 
     expect(await read(path, ["grey"])).toEqual([[7, 8]]);
     expect(await read(path, rgb)).toEqual([1, 2, 3].map(() => [7, 8]));
   }
-  await expect(read(colour, ["grey"])).rejects.toThrow("Expected 1 channels (grey) for case a, but its files hold 3");
+  await expect(read(colour, ["grey"])).rejects.toThrow("Expected 1 channel (grey) for case a, but its files hold 3");
   await expect(read(grey, ["T1", "T2"])).rejects.toThrow("its files hold 1");
   await expect(readCase({ id: "a", images: [grey], label: colour }, ["grey"])).rejects.toThrow(
     "colour.png: colour PNG; expected grey values: save it as 8-bit grey (labels: the label numbers)",

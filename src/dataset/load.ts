@@ -16,7 +16,7 @@ export async function readCase(
   if (grey && channels.length === 3) images = [images[0], images[0], images[0]];
   if (images.length !== channels.length) {
     fail(
-      `Expected ${channels.length} channels (${channels.join(", ")}) for case ${entry.id}, but its files hold ${images.length}; mend the files or the channel names in dataset.json.`,
+      `Expected ${channels.length} ${channels.length === 1 ? "channel" : "channels"} (${channels.join(", ")}) for case ${entry.id}, but its files hold ${images.length}; mend the files or the channel names in dataset.json.`,
     );
   }
   return { images, ...(entry.label ? { label: await readVolume(entry.label) } : {}) };

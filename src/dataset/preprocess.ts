@@ -136,7 +136,7 @@ export function checkGrids(
 ): void {
   if (images.length !== channels.length) {
     fail(
-      `Expected ${channels.length} channels (${channels.join(", ")}) for case ${id}, but got ${images.length}; give one image per channel.`,
+      `Expected ${channels.length} ${channels.length === 1 ? "channel" : "channels"} (${channels.join(", ")}) for case ${id}, but got ${images.length}; give one image per channel.`,
     );
   }
   const [first] = images;

@@ -128,7 +128,10 @@ async function readImages(entry: DatasetCase, channels: readonly string[], probl
     }
   }
   if (images.length > 0 && images.length !== channels.length) {
-    problem(`${channels.length} channels (${channels.join(", ")})`, `${images.length} readable`);
+    problem(
+      `${channels.length} ${channels.length === 1 ? "channel" : "channels"} (${channels.join(", ")})`,
+      `${images.length} readable`,
+    );
   }
   return images;
 }
