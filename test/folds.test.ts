@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { cp, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -98,6 +98,11 @@ describe("training every fold", () => {
     expect((await stat(join(out, "fold0", "run.json"))).mtimeMs).toBe(made);
     expect(await modelsOf(out)).toEqual(await modelsOf(whole));
     expect((await recordOf(out)).summary).toEqual((await recordOf(whole)).summary);
+    // Killed between the end of the last fold and its summary.
+    await writeFile(join(out, "cross-validation.json"), JSON.stringify({ ...(await recordOf(out)), summary: null }));
+    const healed = await trainFolds({ out, resume: true });
+    expect(healed.record.summary).toEqual((await recordOf(whole)).summary);
+    expect((await recordOf(out)).summary).toEqual(healed.record.summary);
   }, 120_000);
 
   it("keeps what is done at Ctrl-C and says how to go on", async () => {
@@ -116,13 +121,20 @@ describe("training every fold", () => {
   it("learns from another cross-validation fold by fold, whose models have not seen the fold's cases either", async () => {
     const out = join(folder, "taught");
     const taught = { ...options, net: "lean:2", data, budget: { steps: 2 } };
-    await trainFolds({ ...taught, out, settings: { distil: [whole] } });
+    await trainFolds({ ...taught, out, settings: { distil: [relative(process.cwd(), whole)] } });
+    // A resumed call may come from another folder.
+    expect((await recordOf(out)).asked.settings?.distil).toEqual([whole]);
     for (const k of [0, 1, 2]) {
       const run = JSON.parse(await readFile(join(out, `fold${k}`, "run.json"), "utf8"));
       expect(run.teachers.map(({ path }: { path: string }) => path)).toEqual([join(whole, `fold${k}`)]);
     }
     const other = { ...taught, folds: 2, settings: { distil: [whole] }, out: join(folder, "taught-otherwise") };
     await expect(trainFolds(other)).rejects.toThrow("Expected the folds of");
+    // What a fold would refuse costs no folds that are there.
+    const none = { ...taught, out, force: true, settings: { distil: [join(folder, "nowhere")] } };
+    await expect(trainFolds(none)).rejects.toThrow("nowhere");
+    expect((await recordOf(out)).summary).not.toBeNull();
+    expect(existsSync(join(out, "fold0", "model.safetensors"))).toBe(true);
   }, 120_000);
 
   it("refuses what cannot be meant", async () => {
@@ -143,6 +155,12 @@ describe("training every fold", () => {
     await expect(trainFolds({ ...base, out: orphan })).rejects.toThrow("fold0 already holds a run; add --force");
     await writeFile(join(orphan, "cross-validation.json"), "{}");
     await expect(trainFolds({ out: orphan, resume: true })).rejects.toThrow("to be the record of a cross-validation");
+    // What lies in a fold too many and is not a run's stays.
+    const many = join(folder, "many");
+    await mkdir(join(many, "fold3"), { recursive: true });
+    await writeFile(join(many, "fold3", "notes.txt"), "mine");
+    await expect(trainFolds({ ...base, out: many })).rejects.toThrow("but it holds notes.txt; move it away");
+    expect(await readFile(join(many, "fold3", "notes.txt"), "utf8")).toBe("mine");
     // A mistake that a fold's own process finds comes back as one.
     const wrong = { ...base, out: join(folder, "wrong"), settings: { window: "8x8x8" } };
     await rm(join(data, "labelsTr", "phantom_003.nii.gz"));
@@ -246,6 +264,13 @@ describe("choosing the best", () => {
     await afresh();
     await cp(join(broken, "fold0", "model.safetensors"), join(broken, "fold1", "model.safetensors"));
     await expect(chooseBest({ folders: [broken] })).rejects.toThrow("folds are not of one cross-validation");
+    await afresh();
+    const [taught] = await loadModels(broken);
+    taught.provenance.teacherCases = taught.provenance.validationCases;
+    await saveModel(join(broken, "fold0", "model.safetensors"), taught);
+    await expect(chooseBest({ folders: [broken] })).rejects.toThrow(
+      "a model that it learned from (--distil) was trained on",
+    );
     const two = join(folder, "two");
     await trainFolds({ ...options, folds: 2, data, out: two, budget: { steps: 2 } });
     await expect(chooseBest({ folders: [whole, two] })).rejects.toThrow("with the same folds, but those in");

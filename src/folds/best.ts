@@ -106,7 +106,7 @@ export async function chooseBest(options: BestOptions): Promise<BestResult> {
     const names = targetNames(first.models[0].plan);
     const reading = { dataset, progress };
     const tried = await trySteps(chosen, first.models[0], reading);
-    const steps = chooseSteps(tried, first.models[0].plan, names);
+    const steps = chooseSteps(tried, first.models[0].plan, names, units);
     const summary = await finish(chosen, steps, first.models[0], reading);
     const outOfFold = join(first.folder, "out-of-fold");
     await rm(outOfFold, { recursive: true, force: true });

@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { readdir, rm, rmdir } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { type Groups, parseGroups } from "../dataset/groups.ts";
+import { listSome } from "../dataset/layout.ts";
 import { targetNames } from "../dataset/regions.ts";
 import { foldsOf } from "../dataset/splits.ts";
 import type { Dataset, Fold } from "../dataset/types.ts";
@@ -10,10 +11,12 @@ import { foldFolder } from "../model/files.ts";
 import { planFromJson } from "../model/header.ts";
 import { subjectOf } from "../study/folds.ts";
 import { parseBudget } from "../train/budget.ts";
+import { readTeachers } from "../train/distil.ts";
 import { availableBytes, sizeText, totalBytes } from "../train/memory.ts";
 import { durationText, silentProgress } from "../train/progress.ts";
 import { checkSameSettings, clearRunFolder, openFolder, runPaths, startTime } from "../train/run-folder.ts";
 import {
+  checkRunMemory,
   dataRecord,
   type RunPlace,
   type RunSetup,
@@ -62,16 +65,15 @@ export interface FoldsResult {
  */
 export async function trainFolds(options: FoldsOptions): Promise<FoldsResult> {
   const began = performance.now();
-  const { progress = silentProgress, signal, jobs: asked = 1 } = options;
+  const { progress = silentProgress, signal } = options;
   const paths = foldsPaths(resolve(options.out));
   const going = await openFolder({ ...paths }, options);
   const { record: started, setup } = going ? await findStarted(options, paths) : await startNew(options, paths);
   let record = started;
   const runs = await readFoldRuns(paths.folder, record.cases.length);
   const open = record.cases.flatMap((_, fold) => (runs[fold]?.state === "finished" ? [] : [fold]));
-  const jobs = Math.max(1, Math.min(asked, open.length));
-  const threads = Math.max(1, Math.floor((options.threads ?? availableParallelism()) / jobs));
-  if (jobs > 1) await checkJobs(setup, jobs, { threads, lowMemory: options.lowMemory ?? false });
+  const { jobs, threads, lowMemory } = placeOf(options, open.length);
+  if (going && jobs > 1) await checkJobs(setup, jobs, { threads, lowMemory });
   const orders = open.map((fold) => {
     const mine = { out: foldFolder(paths.folder, fold), threads, lowMemory: options.lowMemory };
     const { images, labels } = options;
@@ -94,6 +96,10 @@ export async function trainFolds(options: FoldsOptions): Promise<FoldsResult> {
   if (open.length === 0) progress.say(`All ${runs.length} folds in ${options.out} are finished already.`);
   else progress.say(describe(record, open.length, jobs));
   const names = targetNames(setup.plan);
+  const summarise = async (): Promise<void> => {
+    record = { ...record, summary: summariseFolds(runs, names) };
+    await writeFoldsFile(paths.folder, record);
+  };
   await runFoldProcesses(orders, {
     jobs,
     progress,
@@ -101,12 +107,19 @@ export async function trainFolds(options: FoldsOptions): Promise<FoldsResult> {
     onBegin: options.onBegin,
     onEnd: async (fold, run) => {
       runs[fold] = run;
-      record = { ...record, summary: summariseFolds(runs, names) };
-      await writeFoldsFile(paths.folder, record);
+      await summarise();
     },
   });
+  // Also where nothing was left to train: a kill may have come between the end of the last fold and its summary.
+  await summarise();
   const interrupted = signal?.aborted === true;
   return { record, folder: paths.folder, seconds: (performance.now() - began) / 1000, interrupted };
+}
+
+/** How many folds train at a time, and what each of them has. */
+function placeOf({ jobs: asked = 1, threads = availableParallelism(), lowMemory = false }: FoldsOptions, open: number) {
+  const jobs = Math.max(1, Math.min(asked, open));
+  return { jobs, threads: Math.max(1, Math.floor(threads / jobs)), lowMemory };
 }
 
 function describe({ cases, budget }: FoldsFile, open: number, jobs: number): string {
@@ -155,7 +168,15 @@ async function startNew(options: FoldsOptions, paths: FoldsPaths): Promise<Opene
     const part = train.length === 0 ? "training" : val.length === 0 ? "validation" : null;
     if (part) fail(`Expected ${part} cases in fold ${fold}, but splits.json lists none; mend the file.`);
   }
-  await checkTeachers(options.settings?.distil ?? [], cases);
+  // What the first fold would refuse is refused here, while the folds that --force replaces are still there.
+  const { distil } = setup.settings;
+  if (distil) {
+    await checkTeachers(distil, cases);
+    await readTeachers(ofFold({ distil }, 0)!.distil!, setup);
+  }
+  const place = placeOf(options, cases.length);
+  await checkRunMemory(setup, place);
+  if (place.jobs > 1) await checkJobs(setup, place.jobs, place);
   await clearFolds(paths, cases.length, force);
   const record: FoldsFile = {
     version: 1,
@@ -173,7 +194,8 @@ async function startNew(options: FoldsOptions, paths: FoldsPaths): Promise<Opene
     settings: setup.settings,
     budget: parseBudget(options.budget ?? {}),
     cases,
-    asked: asked satisfies AskedOptions,
+    // A resumed call may come from another folder.
+    asked: { ...asked, ...(distil ? { settings: { ...asked.settings, distil } } : {}) } satisfies AskedOptions,
     summary: null,
   };
   await writeFileAtomic(paths.plan, `${JSON.stringify(setup.plan, null, 2)}\n`);
@@ -206,7 +228,14 @@ async function clearFolds(paths: FoldsPaths, folds: number, force: boolean | und
       fail(`${folder} already holds a run; add --force to replace it, or choose another --out.`);
     }
     if (existsSync(folder)) await clearRunFolder(runPaths(folder));
-    if (fold >= folds) await rm(folder, { recursive: true });
+    if (fold < folds) continue;
+    const left = await readdir(folder);
+    if (left.length > 0) {
+      fail(
+        `${folder} would be taken for a fold of this run, but it holds ${listSome(left)}; move it away, or choose another --out.`,
+      );
+    }
+    await rmdir(folder);
   }
 }
 

@@ -65,6 +65,18 @@ test("a step is taken where the mean rises and no class falls", () => {
     { name: "head", before: expect.closeTo(0.6), after: expect.closeTo(0.65) },
     { name: "tail", before: expect.closeTo(0.8), after: expect.closeTo(0.8) },
   ]);
+  // Two scans of one subject are one unit: its mean counts, and alone it gives no width.
+  const pair = [
+    scores([0.5, 0.5], [0.7, 0.7], [0.5, 0.5], [0.7, 0.7]),
+    scores([0.5, 0.5], [0.6, 0.6], [0.5, 0.5], [0.6, 0.6]),
+  ];
+  const [same] = chooseSteps(pair, { labels }, names, ["a", "a"]).tried;
+  expect(same.difference).toEqual({
+    n: 1,
+    mean: expect.closeTo(0.15),
+    low: expect.closeTo(0.15),
+    high: expect.closeTo(0.15),
+  });
   // Once the foreground is taken, the classes are judged on top of it.
   const stacked = chooseSteps([scores([0.5, 0.5], [0.6, 0.6], [0.9, 0.9], [0.6, 0.7])], { labels }, names);
   expect(stacked.postprocessing?.keepLargest).toEqual([[1, 2], [2]]);

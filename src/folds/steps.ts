@@ -1,10 +1,11 @@
 import { lookUp, masksOfValues, type Targets } from "../dataset/regions.ts";
-import { bootstrapMean, type Interval } from "../evaluate/bootstrap.ts";
+import type { Interval } from "../evaluate/bootstrap.ts";
 import { countClasses, countRegions, diceOf } from "../evaluate/overlap.ts";
 import { keepLargest } from "../predict/components.ts";
 import type { Postprocessing } from "../predict/postprocess.ts";
 import { average } from "../study/statistics.ts";
 import type { Vec3 } from "../volume/volume.ts";
+import { pairedDifference } from "./compare.ts";
 
 /** Components are those of voxels that share at least a corner, as in nnU-Net. */
 export const connectivity = 26;
@@ -64,7 +65,7 @@ export interface TriedStep {
   /** Cases with a higher or lower mean. */
   better: number;
   worse: number;
-  /** Of the difference, over cases. */
+  /** Of the difference, as {@link pairedDifference}. */
   difference: Interval;
 }
 
@@ -77,15 +78,24 @@ export interface ChosenSteps {
 /** Differences below this are rounding. */
 const tolerance = 1e-12;
 
-/** Takes a step where the mean Dice over cases and classes rises and that of no class falls. */
-export function chooseSteps(cases: readonly StepDice[], targets: Targets, names: readonly string[]): ChosenSteps {
+/**
+ * Takes a step where the mean Dice over cases and classes rises and that of no class falls. `subjects`, one a case, are what intervals
+ * are over where they are given.
+ */
+export function chooseSteps(
+  cases: readonly StepDice[],
+  targets: Targets,
+  names: readonly string[],
+  subjects?: readonly string[],
+): ChosenSteps {
   const tried: TriedStep[] = [];
   const start = cases.map(({ plain }) => plain);
   let now = start;
   const attempt = (values: number[], name: string, after: number[][]): void => {
     const means = (dice: readonly number[][]) => names.map((_, c) => average(dice.map((row) => row[c])));
     const [old, next] = [means(now), means(after)];
-    const changes = after.map((row, i) => average(row) - average(now[i]));
+    const [meansBefore, meansAfter] = [now.map(average), after.map(average)];
+    const changes = meansAfter.map((dice, i) => dice - meansBefore[i]);
     const dropped = names.filter((_, c) => next[c] < old[c] - tolerance);
     const [before, mean] = [average(old), average(next)];
     const taken = mean > before + tolerance && dropped.length === 0;
@@ -98,7 +108,7 @@ export function chooseSteps(cases: readonly StepDice[], targets: Targets, names:
       dropped,
       better: changes.filter((change) => change > tolerance).length,
       worse: changes.filter((change) => change < -tolerance).length,
-      difference: bootstrapMean(changes)!,
+      difference: pairedDifference(meansAfter, meansBefore, subjects),
     });
     if (taken) now = after;
   };
