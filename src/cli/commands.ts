@@ -85,6 +85,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./export.ts")).exportCommand,
   },
   {
+    name: "import",
+    summary: "take the weights of another program (PyTorch) into a model",
+    load: async () => (await import("./import.ts")).importCommand,
+  },
+  {
     name: "bench",
     summary: "show how fast the engine is on this machine, layer by layer, and what it chose",
     load: async () => (await import("./bench.ts")).benchCommand,

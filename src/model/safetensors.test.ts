@@ -91,3 +91,26 @@ test.each<[string, Uint8Array, string]>([
 ])("damage is named: %s", (_, bytes, message) => {
   expect(() => readSafetensors(bytes, "x")).toThrow(message);
 });
+
+test("other number types: refused, or converted where asked for", () => {
+  const header = {
+    f64: { dtype: "F64", shape: [1], data_offsets: [0, 8] },
+    count: { dtype: "I64", shape: [], data_offsets: [8, 16] },
+    f16: { dtype: "F16", shape: [1], data_offsets: [16, 18] },
+    bf16: { dtype: "BF16", shape: [1], data_offsets: [18, 20] },
+  };
+  const bytes = handmade(header, 20);
+  const view = new DataView(bytes.buffer, bytes.length - 20);
+  view.setFloat64(0, 0.1, true);
+  view.setUint16(16, 0x3c01, true); // 1 + 2^-10
+  view.setUint16(18, 0xc040, true); // the upper half of -3 in float32
+  const { tensors } = readSafetensors(bytes, "x", { convert: true });
+  expect([...tensors].map(([name, { data }]) => [name, ...data])).toEqual([
+    ["f64", Math.fround(0.1)],
+    ["f16", 1 + 2 ** -10],
+    ["bf16", -3],
+  ]);
+  expect(() => readSafetensors(bytes, "x")).toThrow('tensor f64 of x to be F32, but its dtype is "F64"');
+  const strange = handmade({ a: { dtype: "F8_E4M3", shape: [1], data_offsets: [0, 1] } }, 1);
+  expect(() => readSafetensors(strange, "x", { convert: true })).toThrow('its dtype is "F8_E4M3"');
+});

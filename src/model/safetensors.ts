@@ -1,6 +1,7 @@
 import type { TensorMap } from "../engine/types.ts";
 import { fail } from "../util/errors.ts";
 import { voxelCount } from "../volume/volume.ts";
+import { fromFloat16 } from "./float16.ts";
 
 /** A safetensors file in memory: named float32 tensors with shapes, and a map of strings. */
 export interface TensorFile {
@@ -36,11 +37,34 @@ export function writeSafetensors(file: TensorFile): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
+export interface ReadOptions {
+  /** Also take F64, F16 and BF16 as float32, and leave out tensors of integers and booleans (counters of other programs). Default false. */
+  convert?: boolean;
+}
+
+/** Bytes of a value, and how a floating one is read. */
+const dtypes: Record<string, { bytes: number; read?: (view: DataView, at: number) => number }> = {
+  F32: { bytes: 4, read: (view, at) => view.getFloat32(at, true) },
+  F64: { bytes: 8, read: (view, at) => view.getFloat64(at, true) },
+  F16: { bytes: 2, read: (view, at) => fromFloat16(view.getUint16(at, true)) },
+  // The upper half of a float32.
+  BF16: { bytes: 2, read: (view, at) => upperHalf(view.getUint16(at, true)) },
+  ...Object.fromEntries([1, 2, 4, 8].flatMap((n) => ["I", "U"].map((sign) => [`${sign}${8 * n}`, { bytes: n }]))),
+  BOOL: { bytes: 1 },
+};
+
+const word = new DataView(new ArrayBuffer(4));
+
+function upperHalf(bits: number): number {
+  word.setUint16(0, bits);
+  return word.getFloat32(0);
+}
+
 /**
  * Reads a safetensors file of F32 tensors. `name` is used in messages. Throws UserError for a file that is cut short or
  * too long, a broken header, another number type, offsets that overlap, leave the file or disagree with the shape.
  */
-export function readSafetensors(bytes: Uint8Array, name: string): TensorFile {
+export function readSafetensors(bytes: Uint8Array, name: string, options: ReadOptions = {}): TensorFile {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < 8) fail(`Expected a safetensors file, but ${name} has only ${bytes.length} bytes.`);
   const length = view.getBigUint64(0, true);
@@ -56,14 +80,16 @@ export function readSafetensors(bytes: Uint8Array, name: string): TensorFile {
   const spans: { tensor: string; begin: number; end: number }[] = [];
   const tensors: TensorFile["tensors"] = new Map();
   for (const [tensor, value] of Object.entries(entries)) {
-    const { shape, begin, end } = checkEntry(value, tensor, name);
+    const { shape, begin, end, type } = checkEntry(value, tensor, name, options);
     if (start + end > bytes.length) {
       const needs = `tensor ${tensor} ends at byte ${start + end}`;
       fail(`${name} is cut short: ${needs}, but the file has ${bytes.length}; copy it again.`);
     }
     spans.push({ tensor, begin, end });
-    const data = new Float32Array((end - begin) / 4);
-    for (let i = 0; i < data.length; i++) data[i] = view.getFloat32(start + begin + 4 * i, true);
+    const { bytes: size, read } = type;
+    if (!read) continue;
+    const data = new Float32Array((end - begin) / size);
+    for (let i = 0; i < data.length; i++) data[i] = read(view, start + begin + size * i);
     tensors.set(tensor, { shape, data });
   }
   checkCover(spans, bytes.length - start, name);
@@ -80,9 +106,10 @@ function parseHeader(bytes: Uint8Array, name: string): Record<string, unknown> {
   return fail(`Expected a safetensors file, but the header of ${name} is not a JSON object.`);
 }
 
-function checkEntry(value: unknown, tensor: string, name: string): { shape: number[]; begin: number; end: number } {
+function checkEntry(value: unknown, tensor: string, name: string, { convert = false }: ReadOptions) {
   const { dtype, shape, data_offsets: offsets } = (value ?? {}) as Record<string, unknown>;
-  if (dtype !== "F32") {
+  const type = typeof dtype === "string" && Object.hasOwn(dtypes, dtype) ? dtypes[dtype] : undefined;
+  if (!type || (dtype !== "F32" && !convert)) {
     fail(
       `Expected tensor ${tensor} of ${name} to be F32, but its dtype is ${JSON.stringify(dtype)}: convert it first.`,
     );
@@ -98,13 +125,13 @@ function checkEntry(value: unknown, tensor: string, name: string): { shape: numb
     );
   }
   const [begin, end] = offsets as [number, number];
-  if (end - begin !== 4 * voxelCount(shape)) {
-    const needs = `${4 * voxelCount(shape)} bytes for shape [${shape}]`;
+  if (end - begin !== type.bytes * voxelCount(shape)) {
+    const needs = `${type.bytes * voxelCount(shape)} bytes for shape [${shape}]`;
     fail(
       `Expected ${needs} of tensor ${tensor} of ${name}, but its data_offsets span ${end - begin}: the file is damaged.`,
     );
   }
-  return { shape, begin, end };
+  return { shape: shape as number[], begin, end, type };
 }
 
 /** The format wants every byte of the data part to belong to exactly one tensor. */
