@@ -3,6 +3,7 @@ import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { readLabelMap } from "../dataset/scan.ts";
 import { sliceFile } from "../dicom/dicom.fixture.ts";
 import { saveModel } from "../model/files.ts";
 import { sampleModel } from "../model/sample.ts";
@@ -201,6 +202,22 @@ test("DICOM: a folder of slices, a folder of such folders, a series of several",
   expect(stderr).toMatch(
     /2\/2 p2 {2}failed: .*p2: 2 series, series 7 \(HEAD, CT\), series 8 \(HEAD, CT\); expected one: choose with .*p2#7\./,
   );
+});
+
+test("DICOM SEG: for a series; refused in words for other scans and a table without it", async () => {
+  await mkdir(at("series"), { recursive: true });
+  for (const k of [0, 1, 2]) await writeFile(at("series", `${k}.dcm`), sliceFile(k));
+  await writeFile(at("terms.json"), JSON.stringify({ "class 1": { colour: [1, 2, 3] } }));
+  vi.spyOn(console, "warn").mockReturnValue();
+  const common = ["--model", at("run"), "--out", at("seg")];
+  await predict(at("series"), ...common, "--format", "seg", "--segments", at("terms.json"));
+  await predict(at("series"), ...common);
+  expect((await readdir(at("seg"))).sort()).toEqual(["series.dcm", "series.nii.gz"]);
+  const [seg, nifti] = [await readLabelMap(at("seg/series.dcm")), await readVolume(at("seg/series.nii.gz"))];
+  expect([seg.data, seg.shape]).toEqual([nifti.data, nifti.shape]);
+  await predict(at("set/imagesTs/t.nii.gz"), ...common, "--format", "seg");
+  expect(stderr).toMatch(/t\.nii\.gz: .*expected a DICOM series for --format seg/);
+  await expect(predict(at("series"), ...common, "--segments", at("terms.json"))).rejects.toThrow("give both");
 });
 
 test("what cannot be predicted is refused before anything is written", async () => {

@@ -1,6 +1,9 @@
 import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { readCase } from "../dataset/load.ts";
+import type { TermTable } from "../dicom/seg/codes.ts";
+import { readTerms, segmentationWriter } from "../dicom/seg/files.ts";
 import { createBackend } from "../engine/backend.ts";
 import { loadModels } from "../model/files.ts";
 import {
@@ -16,14 +19,15 @@ import {
 import { postprocessingWords } from "../predict/postprocess.ts";
 import { createPredictor, type Predictor, type Segmentation } from "../predict/segment.ts";
 import { createProgress, durationText, type Progress } from "../train/progress.ts";
-import { UserError } from "../util/errors.ts";
+import { fail, UserError } from "../util/errors.ts";
 import { updateUncertainty } from "./uncertainty-file.ts";
 
 interface PredictCommandOptions {
   model: string[];
   out: string;
   cases?: CaseChoice;
-  format?: OutputFormat;
+  format?: OutputFormat | "seg";
+  segments?: string;
   threads?: number;
   engine: "wasm" | "reference";
   window: "auto" | "patch";
@@ -88,8 +92,12 @@ export const predictCommand = new Command("predict")
     ).choices(["val", "test", "train", "all"]),
   )
   .addOption(
-    new Option("--format <ending>", "format of the label maps (default: that of the scan)").choices(outputFormats),
+    new Option(
+      "--format <ending>",
+      "format of the label maps; seg: DICOM SEG, for DICOM series (default: that of the scan, nii.gz for DICOM)",
+    ).choices([...outputFormats, "seg"]),
   )
+  .option("--segments <file>", "JSON with codes and colours by label name, for --format seg")
   .addOption(new Option("--threads <n>", "compute threads (default: all processors)").argParser(whole(1)))
   .addOption(new Option("--engine <name>", "compute engine").choices(["wasm", "reference"]).default("wasm"))
   .addOption(
@@ -116,6 +124,9 @@ export const predictCommand = new Command("predict")
     const models = (await Promise.all(options.model.map(loadModels))).flat();
     const inputs = await findInputs(paths, models, { cases: options.cases });
     assertSafeFolder(options.out, inputs);
+    if (options.segments && options.format !== "seg")
+      fail("--segments describes the segments of --format seg; give both.");
+    const terms = options.segments ? await readTerms(options.segments, models[0].plan.labels.slice(1)) : undefined;
     await mkdir(options.out, { recursive: true });
     // Before the first label map changes: a run that is killed must not leave old measures beside new maps.
     await updateUncertainty(
@@ -131,7 +142,7 @@ export const predictCommand = new Command("predict")
       const testTime = mirror === undefined || shifts === undefined;
       const predictor = createPredictor(models, { backend, window, postprocess, testTime });
       tellChoices(predictor, options, progress);
-      const { done, failed, faults } = await predictAll(predictor, inputs, options, progress);
+      const { done, failed, faults } = await predictAll(predictor, inputs, { ...options, terms }, progress);
       progress.close();
       predictor.close();
       const seconds = (performance.now() - start) / 1000;
@@ -173,18 +184,20 @@ function tellChoices({ models, choices }: Predictor, options: PredictCommandOpti
 async function predictAll(
   predictor: Predictor,
   inputs: readonly PredictInput[],
-  options: PredictCommandOptions,
+  options: PredictCommandOptions & { terms?: TermTable },
   progress: Progress,
 ): Promise<{ done: Done[]; failed: Failed[]; faults: unknown[] }> {
   const done: Done[] = [];
   const failed: Failed[] = [];
   const faults: unknown[] = [];
-  const channels = predictor.models[0].plan.channels.map(({ name }) => name);
+  const { plan } = predictor.models[0];
+  const channels = plan.channels.map(({ name }) => name);
   for (const [index, input] of inputs.entries()) {
     const { id } = input;
     const head = `${index + 1}/${inputs.length} ${id}`;
     progress.live(`${head}  reading`);
     try {
+      const segmentation = options.format === "seg" ? await segmentationWriter(input.images[0]) : undefined;
       const { images } = await readCase({ id, images: input.images }, channels);
       progress.live(`${head}  preparing`);
       // The first window waits for the net to be compiled, so the pace is that of the ones after it.
@@ -202,8 +215,16 @@ async function predictAll(
         },
       });
       progress.live(`${head}  writing`);
-      const format = options.format ?? (await formatLike(input.images[0]));
-      const file = await writePrediction(options.out, id, labels, format);
+      let file = join(options.out, `${id}.dcm`);
+      if (segmentation) {
+        await segmentation.write(file, labels, plan.labels, {
+          algorithm: `lunet ${plan.dataset}`,
+          terms: options.terms,
+        });
+      } else {
+        const format = (options.format as OutputFormat | undefined) ?? (await formatLike(input.images[0]));
+        file = await writePrediction(options.out, id, labels, format);
+      }
       done.push({ id, file, removed, milliseconds, ...(uncertainty ? { uncertainty } : {}) });
       if (!options.json) progress.say(`${head}  ${milliseconds.total.toFixed(0)} ms`);
     } catch (error) {

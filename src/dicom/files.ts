@@ -28,7 +28,7 @@ const MAX_DEPTH = 12;
 type Source = { name: string; start: Uint8Array; whole: () => Promise<Uint8Array> };
 
 /** `path#SERIES`, SERIES a series number or UID, chooses one of several. */
-function splitChoice(path: string): { path: string; choice?: string } {
+export function splitChoice(path: string): { path: string; choice?: string } {
   const match = /^(.*)#([\d.]+)$/.exec(path);
   return match ? { path: match[1], choice: match[2] } : { path };
 }
@@ -116,7 +116,7 @@ export async function readDicomHeader(path: string): Promise<ScanHeader> {
   return { shape: stack.shape, affine: stack.affine, channels: 1, type: stack.regrid ? "float32" : "int16" };
 }
 
-async function chooseSeries(path: string): Promise<{ series: Series; place: string }> {
+export async function chooseSeries(path: string): Promise<{ series: Series; place: string }> {
   const { path: place, choice } = splitChoice(path);
   const { series, damaged } = await listSeries(place);
   const scans = series.filter(({ modality }) => modality !== "SEG");
@@ -140,7 +140,7 @@ async function chooseSeries(path: string): Promise<{ series: Series; place: stri
   return { series: chosen[0], place };
 }
 
-async function archiveOf(path: string): Promise<Map<string, Uint8Array> | undefined> {
+export async function archiveOf(path: string): Promise<Map<string, Uint8Array> | undefined> {
   if ((await stat(path)).isDirectory() || !isZip(await readStart(path, 4))) return undefined;
   const entries = await readZip(await readBytes(path), path);
   return new Map(entries.map((entry) => [`${path}/${entry.path}`, entry.bytes]));
@@ -173,7 +173,7 @@ async function* walk(folder: string, depth = 0): AsyncGenerator<string> {
   }
 }
 
-async function readStart(path: string, length: number): Promise<Uint8Array> {
+export async function readStart(path: string, length: number): Promise<Uint8Array> {
   try {
     const file = await open(path);
     try {

@@ -43,6 +43,11 @@ const cross = (a: readonly number[], b: readonly number[]): Vec3 => [
 const minus = (a: readonly number[], b: readonly number[]): Vec3 => [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
 /** Of length 1: headers of few digits give directions that are not quite. */
 const unit = (a: readonly number[]): number[] => a.map((value) => value / Math.hypot(...a));
+/** An Image Orientation as unit vectors along a row and a column, and the normal, their cross product. */
+export function planeOf(orientation: readonly number[]): { row: number[]; column: number[]; normal: Vec3 } {
+  const [row, column] = [unit(orientation.slice(0, 3)), unit(orientation.slice(3))];
+  return { row, column, normal: cross(row, column) };
+}
 const mm = (value: number): string => `${Number(value.toFixed(3))} mm`;
 
 /**
@@ -60,9 +65,7 @@ export function stackSlices(slices: readonly Slice[]): Stack | string {
   }
   const alike = mixed(slices);
   if (alike) return alike;
-  const row = unit(orientation.slice(0, 3));
-  const column = unit(orientation.slice(3));
-  const normal = cross(row, column);
+  const { row, column, normal } = planeOf(orientation);
   if (Math.abs(Math.hypot(...normal) - 1) > 1e-3) return "has row and column directions that are not at right angles";
   const along = (slice: Slice): number => dot(slice.frame.position!, normal);
   const sorted = [...slices].sort((a, b) => along(a) - along(b));
@@ -120,7 +123,11 @@ function flatStack(slice: Slice): Stack {
 }
 
 /** LPS to RAS turns x and y round. */
-function affineOf({ orientation, spacing }: Frame, step: readonly number[], origin: readonly number[]): Float64Array {
+export function affineOf(
+  { orientation, spacing }: Frame,
+  step: readonly number[],
+  origin: readonly number[],
+): Float64Array {
   const affine = new Float64Array(16);
   for (let r = 0; r < 3; r++) {
     const sign = r < 2 ? -1 : 1;

@@ -17,6 +17,8 @@ export interface Frame {
 /** What the header of a DICOM image says. */
 export interface DicomImage {
   name: string;
+  /** SOP Class UID. */
+  sopClass: string;
   instance: string;
   study: string;
   series: string;
@@ -64,6 +66,7 @@ function readImage(data: DataSet, name: string): DicomImage | null {
   }
   return {
     name,
+    sopClass: text("x00080016"),
     instance: text("x00080018"),
     study: text("x0020000d"),
     series: text("x0020000e"),

@@ -47,7 +47,7 @@ export function groupSeries(images: readonly DicomImage[]): Series[] {
 /** "series 3 (STD BRAIN, CT)". */
 export function seriesTitle({ number, description, modality, uid }: Series): string {
   const words = [description, modality].filter((word) => word !== "");
-  return `series ${number || uid}${words.length > 0 ? ` (${words.join(", ")})` : ""}`;
+  return `series ${number || uid || "without a number"}${words.length > 0 ? ` (${words.join(", ")})` : ""}`;
 }
 
 /**
