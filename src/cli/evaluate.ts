@@ -5,12 +5,12 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { parseDatasetJson } from "../dataset/datasetJson.ts";
 import { listSome, scanFiles, stemOf } from "../dataset/layout.ts";
 import { readDataset } from "../dataset/read.ts";
+import { readLabelMap } from "../dataset/scan.ts";
 import type { Dataset, LabelInfo } from "../dataset/types.ts";
 import { type CaseMetrics, evaluateCase, labelValues } from "../evaluate/case.ts";
 import { formatSummary, summarise } from "../evaluate/summary.ts";
 import { fail, UserError } from "../util/errors.ts";
 import { explainFileError, writeFileAtomic } from "../util/files.ts";
-import { readVolume } from "../volume/files.ts";
 import { formatTrust, trustRows } from "./evaluate-uncertainty.ts";
 import { readUncertainty } from "./uncertainty-file.ts";
 
@@ -58,7 +58,8 @@ export const evaluateCommand = new Command("evaluate")
     const failed: { id: string; error: string }[] = [];
     for (const pair of pairs) {
       try {
-        const [p, t] = [await readVolume(pair.prediction), await readVolume(pair.truth)];
+        const t = await readLabelMap(pair.truth, { targets: found });
+        const p = await readLabelMap(pair.prediction, { targets: found, like: t });
         cases.push(evaluateCase(pair.id, p, t, labels, { tolerance: options.tolerance, regions }, pair));
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
@@ -157,7 +158,7 @@ async function foundLabels(pairs: readonly Pair[]): Promise<LabelInfo[]> {
   const values = new Set<number>([0]);
   for (const path of pairs.flatMap(({ prediction, truth }) => [prediction, truth])) {
     try {
-      for (const value of labelValues(await readVolume(path), path)) values.add(value);
+      for (const value of labelValues(await readLabelMap(path), path)) values.add(value);
     } catch (error) {
       // The pair is read again for its metrics and said to have failed there.
       if (!(error instanceof UserError)) throw error;

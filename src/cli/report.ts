@@ -72,7 +72,7 @@ async function picturesOf(dataset: Dataset, ids: readonly string[], progress: Pr
   const pictures: ReportPicture[] = [];
   for (const [done, id] of ids.entries()) {
     progress.live(`drawing ${done + 1}/${ids.length} ${id}`);
-    const { images, label } = await readCase(entries.get(id)!, dataset.channels);
+    const { images, label } = await readCase(entries.get(id)!, dataset.channels, dataset);
     const [scan] = images;
     // A label takes over its image's affine, so that both turn alike. A picture stays as it is stored.
     const turned = (volume: Volume): Volume =>

@@ -62,7 +62,7 @@ export async function fingerprintDataset(dataset: Dataset, options: FingerprintO
   let firstBad: SkippedCase | undefined;
   for (const [done, entry] of dataset.training.entries()) {
     try {
-      const { images, label } = await readCase(entry, dataset.channels);
+      const { images, label } = await readCase(entry, dataset.channels, dataset);
       const measured = fingerprintCase(entry.id, images, label, dataset);
       cases.push(measured.fingerprint);
       for (const [c, values] of measured.foreground.entries()) {

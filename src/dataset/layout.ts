@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { fail } from "../util/errors.ts";
 import { scanExtension, scanExtensions } from "../volume/files.ts";
-import { isScanFolder } from "./scan.ts";
+import { isScanFolder, isSegmentationFile } from "./scan.ts";
 import type { DatasetCase } from "./types.ts";
 
 /** Where the cases of one part (training or test) lie. */
@@ -22,7 +22,7 @@ export interface CaseFolders {
 /** File name without folder and scan ending: the case id, or the case id and channel suffix. */
 export function stemOf(path: string): string {
   const name = path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1);
-  return name.slice(0, name.length - (scanExtension(name)?.length ?? 0));
+  return name.slice(0, name.length - (scanExtension(name) ?? /\.dcm$/i.exec(name)?.[0] ?? "").length);
 }
 
 /** Splits `case_0001` into its case and channel number; undefined where there is no channel suffix. */
@@ -32,7 +32,8 @@ export function channelSuffix(stem: string): { id: string; channel: number } | u
 }
 
 /**
- * Scans of a folder: stem -> absolute path, in name order: its scan files, or where it has none the folders of slices (PNG or DICOM) in it. Two
+ * Scans of a folder: stem -> absolute path, in name order: its scan files and DICOM segmentations, or where it has none the folders of
+ * slices (PNG or DICOM) in it. Two
  * files with one stem are a UserError.
  */
 export async function scanFiles(folder: string, ending?: string): Promise<Map<string, string>> {
@@ -40,6 +41,7 @@ export async function scanFiles(folder: string, ending?: string): Promise<Map<st
   const files = new Map<string, string>();
   const entries = (await readdir(folder)).filter((name) => !name.startsWith(".")).sort();
   const names = entries.filter((name) => scanExtension(name) && (!ending || name.endsWith(ending)));
+  for (const name of entries) if (await isSegmentationFile(join(folder, name))) names.push(name);
   if (names.length === 0 && (!ending || ending === ".png")) {
     for (const name of entries) if (await isScanFolder(join(folder, name))) names.push(name);
   }

@@ -2,13 +2,18 @@ import { fail } from "../util/errors.ts";
 import { scanExtension } from "../volume/files.ts";
 import type { Volume } from "../volume/volume.ts";
 import { failLabelValue, prepareCase } from "./preprocess.ts";
-import { readChannels, readVolume } from "./scan.ts";
+import type { Targets } from "./regions.ts";
+import { readChannels, readHeader, readLabelMap } from "./scan.ts";
 import type { Dataset, DatasetCase, Plan, PreparedCase } from "./types.ts";
 
-/** Reads a case's channels and its label (where it has one) as they are in the files. UserError for a wrong channel count. */
+/**
+ * Reads a case's channels and its label (where it has one) as they are in the files; segments of DICOM become label values by the names
+ * in `targets`. UserError for a wrong channel count.
+ */
 export async function readCase(
   entry: DatasetCase,
   channels: readonly string[],
+  targets?: Targets,
 ): Promise<{ images: Volume[]; label?: Volume }> {
   let images = (await Promise.all(entry.images.map((path) => readChannels(path)))).flat();
   // A picture in grey among colour ones has three equal channels.
@@ -19,7 +24,8 @@ export async function readCase(
       `Expected ${channels.length} ${channels.length === 1 ? "channel" : "channels"} (${channels.join(", ")}) for case ${entry.id}, but its files hold ${images.length}; mend the files or the channel names in dataset.json.`,
     );
   }
-  return { images, ...(entry.label ? { label: await readVolume(entry.label) } : {}) };
+  if (!entry.label) return { images };
+  return { images, label: await readLabelMap(entry.label, { targets, like: images[0] }) };
 }
 
 /** Voxels of each label, in the order of `dataset.labels`, in the files of these training cases. UserError for another value. */
@@ -33,8 +39,10 @@ export async function countLabels(
   const counts = dataset.labels.map(() => 0);
   const index = new Int16Array(256).fill(-1);
   for (const [k, { value }] of dataset.labels.entries()) index[value] = k;
-  for (const [done, { id, label }] of cases.entries()) {
-    for (const value of (await readVolume(label!)).data) {
+  for (const [done, { id, images, label }] of cases.entries()) {
+    // A segmentation may cover a part of its scan: what lies beyond counts as background.
+    const like = scanExtension(label!) ? undefined : await readHeader(images[0]);
+    for (const value of (await readLabelMap(label!, { targets: dataset, like })).data) {
       // A fractional or negative value is no key of a typed array, so it gives undefined.
       const k = index[value] ?? -1;
       if (k < 0) failLabelValue(value, dataset.labels, id);
@@ -63,7 +71,7 @@ export async function prepareDataset(
   for (const id of ids) {
     const entry =
       byId.get(id) ?? fail(`Expected a case of ${dataset.name}, but "${id}" is none; check the list of ids.`);
-    const { images, label } = await readCase(entry, dataset.channels);
+    const { images, label } = await readCase(entry, dataset.channels, dataset);
     prepared.push(prepareCase(images, label, plan, id));
     options.onProgress?.(prepared.length, ids.length);
   }

@@ -6,7 +6,7 @@ import { scanExtension, scanExtensions } from "../volume/files.ts";
 import type { Volume } from "../volume/volume.ts";
 import { type ListedCase, parseDatasetJson, parseSplits } from "./datasetJson.ts";
 import { channelSuffix, findCases, listSome, stemOf } from "./layout.ts";
-import { readChannels, readVolume } from "./scan.ts";
+import { readChannels, readLabelMap } from "./scan.ts";
 import type { Dataset, DatasetCase, Fold, LabelInfo } from "./types.ts";
 
 export interface ReadOptions {
@@ -185,7 +185,7 @@ async function discoverLabels(cases: DatasetCase[], allowIncomplete: boolean): P
   for (const { label } of cases) {
     if (!label || !existsSync(label)) continue;
     try {
-      for (const value of labelValuesOf(await readVolume(label), label)) values.add(value);
+      for (const value of labelValuesOf(await readLabelMap(label), label)) values.add(value);
     } catch (error) {
       // verify comes to this file itself and says what is wrong with it.
       if (!(allowIncomplete && error instanceof UserError)) throw error;

@@ -62,7 +62,7 @@ export async function reportDataset(dataset: Dataset, options: ReportOptions = {
   const unreadable: DatasetReport["unreadable"] = [];
   for (const [index, { entry, part }] of entries.entries()) {
     try {
-      const { images, label } = await readCase(entry, dataset.channels);
+      const { images, label } = await readCase(entry, dataset.channels, dataset);
       checkGrids(images, label, dataset.channels, entry.id);
       cases.push(measureCase({ id: entry.id, part }, images, label, dataset));
     } catch (error) {

@@ -4,7 +4,7 @@ import { cornerShift, gridTolerance, shiftLimit } from "../volume/grid.ts";
 import { axisCodes } from "../volume/orientation.ts";
 import type { Vec3, Volume } from "../volume/volume.ts";
 import { canonicalView } from "./preprocess-view.ts";
-import { readChannels, readVolume } from "./scan.ts";
+import { type LabelMapOptions, readChannels, readLabelMap } from "./scan.ts";
 import type { Dataset, DatasetCase, LabelInfo } from "./types.ts";
 
 /** One thing that is wrong (or odd) with one case. */
@@ -57,7 +57,7 @@ export async function verifyDataset(dataset: Dataset, options: VerifyOptions = {
     const problem = (expected: string, found: string): void => void problems.push({ case: entry.id, expected, found });
     const warning = (expected: string, found: string): void => void warnings.push({ case: entry.id, expected, found });
     const images = await readImages(entry, dataset.channels, problem);
-    const label = await readLabel(entry, training, problem);
+    const label = await readLabel(entry, training, { targets: dataset, like: images[0] }, problem);
     if (images.length > 0) {
       const [first] = images;
       const view = canonicalView(first.shape, first.affine);
@@ -136,13 +136,18 @@ async function readImages(entry: DatasetCase, channels: readonly string[], probl
   return images;
 }
 
-async function readLabel(entry: DatasetCase, needed: boolean, problem: Report): Promise<Volume | undefined> {
+async function readLabel(
+  entry: DatasetCase,
+  needed: boolean,
+  options: LabelMapOptions,
+  problem: Report,
+): Promise<Volume | undefined> {
   if (!entry.label || !existsSync(entry.label)) {
     if (needed || entry.label) problem("a label file for every training case", `no file ${entry.label ?? "named"}`);
     return undefined;
   }
   try {
-    return await readVolume(entry.label);
+    return await readLabelMap(entry.label, options);
   } catch (error) {
     problem("a readable label", (error as Error).message);
     return undefined;

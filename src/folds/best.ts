@@ -155,7 +155,7 @@ async function trySteps({ cases }: Scored, { plan }: Model, { dataset, progress 
   for (const [done, { entry, path }] of cases.entries()) {
     progress.live(`trying post-processing ${done + 1}/${cases.length}`);
     const map = await readVolume(path);
-    const { label } = await readCase(entry, dataset.channels);
+    const { label } = await readCase(entry, dataset.channels, dataset);
     scores.push(stepDice(Uint8Array.from(map.data), truthOf(entry, label!, map), map.shape, plan));
   }
   return scores;
@@ -176,7 +176,7 @@ async function finish(
     if (postprocessing && postprocess(map.data, map.shape, postprocessing) > 0) {
       await writePrediction(maps, entry.id, map, format);
     }
-    const { label } = await readCase(entry, dataset.channels);
+    const { label } = await readCase(entry, dataset.channels, dataset);
     metrics.push(evaluateCase(entry.id, map, label!, labels, { regions }));
   }
   return summarise(metrics);

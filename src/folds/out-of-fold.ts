@@ -67,7 +67,7 @@ export async function predictOutOfFold(candidate: Candidate, options: OutOfFoldO
   try {
     for (const [done, { entry, folds }] of cases.entries()) {
       progress.live(`${name}: predicting unseen cases ${done + 1}/${cases.length}`);
-      const { images, label } = await readCase(entry, dataset.channels);
+      const { images, label } = await readCase(entry, dataset.channels, dataset);
       const chosen = members.flatMap((_, i) => folds.map((fold) => i * count + fold));
       const { labels } = await predictor.segment(images, { id: entry.id, models: chosen, mirror, shifts });
       const dice = diceOfTargets(labels.data, truthOf(entry, label!, labels), plan);

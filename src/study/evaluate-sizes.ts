@@ -38,7 +38,7 @@ export async function scoreModel(
       onCase?.(done);
       const entry =
         byId.get(id) ?? fail(`Expected the case ${id} of the study in its data set, but it is gone; put it back.`);
-      const { images, label } = await readCase(entry, dataset.channels);
+      const { images, label } = await readCase(entry, dataset.channels, dataset);
       const { labels } = await predictor.segment(images, { id });
       const { classes } = evaluateCase(id, labels, label!, dataset.labels, { tolerance, regions: dataset.regions });
       scores[id] = {
