@@ -134,7 +134,7 @@ async function predictUnseen(work: Unseen): Promise<{ inputs: PredictInput[]; ca
     const predictor = createPredictor(model, { backend });
     for (const [index, input] of inputs.entries()) {
       progress.live(`segmenting ${index + 1}/${inputs.length} ${input.id}`);
-      const { images, label } = await readCase(input, dataset.channels);
+      const { images, label } = await readCase(input, dataset.channels, dataset);
       const { labels } = await predictor.segment(images, { id: input.id });
       await writePrediction(folder, input.id, labels, await formatLike(input.images[0]));
       cases.push(evaluateCase(input.id, labels, label!, dataset.labels, { regions: dataset.regions }));

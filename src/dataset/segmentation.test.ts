@@ -15,8 +15,11 @@ import { readVolume } from "../volume/files.ts";
 import { reorient } from "../volume/orientation.ts";
 import type { Vec3, Volume } from "../volume/volume.ts";
 import { scanFiles } from "./layout.ts";
+import { countLabels } from "./load.ts";
+import { readDataset } from "./read.ts";
 import { type LabelMapOptions, readLabelMap } from "./scan.ts";
 import { labelMapOf } from "./segmentation.ts";
+import { verifyDataset } from "./verify.ts";
 
 const root = mkdtempSync(join(tmpdir(), "lunet-seg-"));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -248,6 +251,25 @@ test("a folder of label maps may hold segmentations; slices of scans in it are n
   writeFileSync(join(folder, "one.dcm"), segFile([[1, 0]], bits(1, []), ["a"]));
   writeFileSync(join(folder, "slice.dcm"), sliceFile(0));
   expect([...(await scanFiles(folder)).keys()]).toEqual(["one"]);
+});
+
+test("a data set of DICOM series with segmentations that cover a part of them: sound, counted on the scan's grid", async () => {
+  const set = join(root, "set");
+  for (const id of ["one", "two"]) {
+    mkdirSync(join(set, "imagesTr", id), { recursive: true });
+    // Other voxels in each case: the same ones twice are a finding.
+    const change: Elements = id === "two" ? { "00281052 DS": "5" } : {};
+    for (const k of [0, 1, 2]) writeFileSync(join(set, "imagesTr", id, `${k}`), sliceFile(k, change));
+    mkdirSync(join(set, "labelsTr"), { recursive: true });
+    writeFileSync(join(set, "labelsTr", `${id}.dcm`), segFile([[1, 1]], bits(1, [0, 6]), ["Organ"]));
+  }
+  const labels = { background: 0, other: 1, organ: 3 };
+  writeFileSync(join(set, "dataset.json"), JSON.stringify({ channel_names: { 0: "CT" }, labels }));
+  const dataset = await readDataset(set);
+  const { problems, summary } = await verifyDataset(dataset);
+  expect(problems).toEqual([]);
+  expect(summary.labels.map(({ cases }) => cases)).toEqual([2, 0, 2]);
+  expect(await countLabels(dataset, ["one", "two"])).toEqual([2 * 34, 0, 2 * 2]);
 });
 
 const data = new URL("../../../shared/data/formats/", import.meta.url);
