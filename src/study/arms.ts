@@ -190,9 +190,15 @@ function armOf(draft: Draft, net: string, study: StudySpec): Omit<StudyArm, "id"
     ...(convs === undefined ? {} : { convs }),
     ...(from.unit === undefined ? {} : { unit: from.unit }),
     preset: from.preset ?? study.preset ?? "strong",
+    ...ownSettings(from),
     ...(cases === undefined ? {} : { trainingCases: cases }),
     ...(from.role === undefined ? {} : { role: from.role }),
   };
+}
+
+function ownSettings({ steps, settings }: Draft["from"]): Pick<StudyArm, "settings"> {
+  if (steps === undefined && settings === undefined) return {};
+  return { settings: { ...(steps === undefined ? {} : { steps }), ...settings } };
 }
 
 function buildNet(name: string, draft: Draft, study: StudySpec, planOf: (levels?: number) => Plan): NetSpec {

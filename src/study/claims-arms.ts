@@ -18,7 +18,7 @@ type Setting = "net" | "skips" | "bottleneck" | "trainingCases";
 
 /** Two arms with equal keys are the same in everything but the settings named in `but`, the label and the way to prune. */
 export function settingsKey(arm: StudyArm, ...but: Setting[]): string {
-  const settings: Record<Setting | "convs" | "levels" | "unit" | "preset", unknown> = {
+  const settings: Record<Setting | "convs" | "levels" | "unit" | "preset" | "settings", unknown> = {
     net: arm.net,
     skips: skipsOf(arm) === "some" ? arm.skips : skipsOf(arm),
     bottleneck: arm.bottleneck ?? null,
@@ -27,6 +27,7 @@ export function settingsKey(arm: StudyArm, ...but: Setting[]): string {
     levels: arm.levels ?? null,
     unit: arm.unit ?? null,
     preset: arm.preset ?? "strong",
+    settings: arm.settings ? Object.entries(arm.settings).sort() : null,
   };
   return JSON.stringify(Object.entries(settings).filter(([name]) => !but.includes(name as Setting)));
 }

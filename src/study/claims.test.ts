@@ -217,6 +217,10 @@ test("layers run down the encoder and up the decoder", () => {
 test("settings that are left out equal their defaults", () => {
   const arm: StudyArm = { id: "x", label: "x", kind: "train", net: "lean:8" };
   expect(settingsKey({ ...arm, skips: [true, true], convs: 2, preset: "strong" })).toBe(settingsKey(arm));
+  // Nets that were trained differently are not compared as if they were not.
+  const batch = settingsKey({ ...arm, settings: { batch: 4, steps: 100 } });
+  expect(batch).not.toBe(settingsKey(arm));
+  expect(settingsKey({ ...arm, settings: { steps: 100, batch: 4 } })).toBe(batch);
   expect(settingsKey({ ...arm, skips: [false, false] })).toBe(settingsKey({ ...arm, skips: "none" }));
   expect(settingsKey({ ...arm, skips: "none" })).not.toBe(settingsKey(arm));
   expect(settingsKey({ ...arm, skips: "none" }, "skips")).toBe(settingsKey(arm, "skips"));

@@ -41,6 +41,7 @@ const arm = v.looseObject(
     levels: v.optional(count),
     unit: v.optional(v.looseObject({}, "an object")),
     preset: v.optional(text),
+    settings: v.optional(v.record(v.string(), v.unknown(), "an object")),
     trainingCases: v.optional(count),
     role: v.optional(text),
     pair: v.optional(text),

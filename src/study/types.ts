@@ -34,6 +34,8 @@ export interface StudyArm {
   levels?: number;
   /** Training recipe. */
   preset?: string;
+  /** Steps and settings of the arm's own, by the names of the study file, where they are not the study's. */
+  settings?: Record<string, unknown>;
   /** Training cases of a fold that are used; all by default. */
   trainingCases?: number;
   /** What the arm is there for, in words of the study file; "reference" marks the arm that all others are compared with. */
