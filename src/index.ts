@@ -1,4 +1,4 @@
-/** lunet as a library for Node. What neither takes nor gives paths is written without Node, for browsers to come. */
+/** lunet as a library for Node; browser.ts is the part of it for browsers. */
 export { readDataset } from "./dataset/read.ts";
 export { readVolume } from "./dataset/scan.ts";
 export type { Dataset, DatasetCase, Plan } from "./dataset/types.ts";
@@ -16,6 +16,7 @@ export { countNet } from "./net/count.ts";
 export { parseNet } from "./net/make.ts";
 export { prunableLayers, removeChannels } from "./net/remove.ts";
 export type { NetSpec } from "./net/spec.ts";
+export type { Predictor, Segmentation } from "./predict/segment.ts";
 export { createPredictor, segment } from "./predict/segment.ts";
 export { pruneNet } from "./prune/prune.ts";
 export { trainNet } from "./train/train.ts";
