@@ -217,7 +217,7 @@ describe("prepareCase and restoreGrid", () => {
   test("clear errors", () => {
     const image: Volume = { data: new Float32Array(8).fill(1), shape: [2, 2, 2], affine: unit() };
     const label = (data: Volume["data"], shape: Vec3 = [2, 2, 2]): Volume => ({ data, shape, affine: unit() });
-    expect(() => prepareCase([image, image], undefined, plan, "a")).toThrow(/1 channels \(MRI\) for case a, but got 2/);
+    expect(() => prepareCase([image, image], undefined, plan, "a")).toThrow(/1 channel \(MRI\) for case a, but got 2/);
     expect(() => prepareCase([image], label(new Uint8Array(12), [2, 2, 3]), plan, "a")).toThrow(
       /\[2, 2, 2\].*is \[2, 2, 3\]/,
     );
