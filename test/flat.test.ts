@@ -202,6 +202,8 @@ test.each(Object.entries(kinds))("%s", async (name, kind) => {
   const settings = { batch: 4, augment: "light" as const };
   const { run } = await trainNet({ ...data, ...options, settings, out: at("run") });
   expect(run.result?.best.dice).toHaveLength(kind.labels.length - 1);
+  // Seen before predicting, so that a failure tells whether training or prediction went wrong.
+  for (const dice of run.result?.best.dice ?? []) expect(dice).toBeGreaterThan(0.85);
 
   const program = [at("imagesTs"), "--model", at("run"), "--out", at("predicted"), "--threads", "1"];
   await predictCommand.parseAsync(program, { from: "user" });
