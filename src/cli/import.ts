@@ -1,5 +1,4 @@
 import { Command, Option } from "commander";
-import { netOutput } from "../dataset/regions.ts";
 import type { Plan } from "../dataset/types.ts";
 import { createBackend } from "../engine/backend.ts";
 import type { TensorMap } from "../engine/types.ts";
@@ -8,7 +7,7 @@ import { planFromJson } from "../model/header.ts";
 import { type ImportedWeights, type ImportOptions, importWeights } from "../model/import.ts";
 import { readSafetensors } from "../model/safetensors.ts";
 import { buildGraph } from "../net/build.ts";
-import { parseNet } from "../net/make.ts";
+import { optionsOfPlan, parseNet } from "../net/make.ts";
 import type { NetSpec, UnitSpec } from "../net/spec.ts";
 import { startTime } from "../train/run-folder.ts";
 import { fail } from "../util/errors.ts";
@@ -90,13 +89,8 @@ async function netLike(plan: Plan, { like, convs, order, norm, slope, eps }: Imp
   if (!(slope >= 0 && slope <= 1)) fail(`Expected --slope to be from 0 to 1, but got ${slope}.`);
   if (!(eps > 0 && eps < 1)) fail(`Expected --eps to be above 0 and below 1, but got ${eps}.`);
   return parseNet(text, {
-    levels: plan.pools.length + 1,
+    ...optionsOfPlan(plan),
     convs,
-    inputChannels: plan.channels.length,
-    ...netOutput(plan),
-    dimensions: plan.dimensions,
-    pools: plan.pools,
-    kernels: plan.kernels,
     unit: { order, norm, slope, eps },
   });
 }

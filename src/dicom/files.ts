@@ -1,7 +1,7 @@
-import { open, readdir, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { fail, UserError } from "../util/errors.ts";
-import { explainFileError, readBytes } from "../util/files.ts";
+import { explainFileError, readBytes, readStart } from "../util/files.ts";
 import { warnOnce } from "../util/warn.ts";
 import { type ScanHeader, scanExtension } from "../volume/files.ts";
 import type { Volume } from "../volume/volume.ts";
@@ -170,19 +170,5 @@ async function* walk(folder: string, depth = 0): AsyncGenerator<string> {
     if (basename(path).startsWith(".")) continue;
     if (entry.isDirectory() && depth < MAX_DEPTH) yield* walk(path, depth + 1);
     else if (entry.isFile() || (entry.isSymbolicLink() && (await stat(path).catch(() => null))?.isFile())) yield path;
-  }
-}
-
-export async function readStart(path: string, length: number): Promise<Uint8Array> {
-  try {
-    const file = await open(path);
-    try {
-      const { buffer, bytesRead } = await file.read(new Uint8Array(length), 0, length, 0);
-      return buffer.subarray(0, bytesRead);
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    throw explainFileError(error, path) ?? error;
   }
 }

@@ -1,3 +1,5 @@
+import { netOutput } from "../dataset/regions.ts";
+import type { Plan } from "../dataset/types.ts";
 import { fail } from "../util/errors.ts";
 import { nearest } from "../util/nearest.ts";
 import type { Vec3 } from "../volume/volume.ts";
@@ -22,6 +24,18 @@ export interface MakeOptions {
   /** One per pool. Default all on. */
   skips?: boolean[];
   unit?: Partial<UnitSpec>;
+}
+
+/** What a plan says of its nets. */
+export function optionsOfPlan(plan: Plan): Omit<MakeOptions, "convs"> {
+  return {
+    levels: plan.pools.length + 1,
+    inputChannels: plan.channels.length,
+    ...netOutput(plan),
+    dimensions: plan.dimensions,
+    pools: plan.pools,
+    kernels: plan.kernels,
+  };
 }
 
 /** Classic U-Net widths: f channels at the finest level, twice as many at each level below. */

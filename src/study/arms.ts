@@ -1,7 +1,6 @@
-import { netOutput } from "../dataset/regions.ts";
 import type { Plan } from "../dataset/types.ts";
 import { countParameters } from "../net/count.ts";
-import { parseNet } from "../net/make.ts";
+import { optionsOfPlan, parseNet } from "../net/make.ts";
 import type { NetSpec } from "../net/spec.ts";
 import { fail, UserError } from "../util/errors.ts";
 import { nearest } from "../util/nearest.ts";
@@ -205,13 +204,8 @@ function buildNet(name: string, draft: Draft, study: StudySpec, planOf: (levels?
   const { from, skips, bottleneck } = draft;
   const plan = planOf(from.levels);
   const net = parseNet(name, {
-    levels: plan.pools.length + 1,
+    ...optionsOfPlan(plan),
     convs: from.convs ?? study.convs ?? 2,
-    inputChannels: plan.channels.length,
-    ...netOutput(plan),
-    dimensions: plan.dimensions,
-    pools: plan.pools,
-    kernels: plan.kernels,
   });
   if (skips !== undefined) {
     const given = typeof skips === "string" ? net.pools.map(() => skips === "all") : skips;

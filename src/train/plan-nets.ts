@@ -1,9 +1,8 @@
 import type { Fingerprint } from "../dataset/fingerprint.ts";
 import { sizeAt } from "../dataset/plan-spacing.ts";
-import { netOutput } from "../dataset/regions.ts";
 import type { Plan } from "../dataset/types.ts";
 import { countParameters } from "../net/count.ts";
-import { parseNet } from "../net/make.ts";
+import { optionsOfPlan, parseNet } from "../net/make.ts";
 import type { NetSpec } from "../net/spec.ts";
 import { voxelCount } from "../volume/volume.ts";
 import { epochStepsOf, stepsInTime } from "./budget.ts";
@@ -53,13 +52,8 @@ const sampledCases = 10;
 /** A net by its name, as a plan wants it. */
 export function plannedNet(name: string, plan: Plan, convs = 2): NetSpec {
   return parseNet(name, {
-    levels: plan.pools.length + 1,
+    ...optionsOfPlan(plan),
     convs,
-    inputChannels: plan.channels.length,
-    ...netOutput(plan),
-    dimensions: plan.dimensions,
-    pools: plan.pools,
-    kernels: plan.kernels,
   });
 }
 

@@ -16,7 +16,7 @@ import { planMemory, planMeterMemory } from "../engine/wasm/plan-memory.ts";
 import { planFromJson } from "../model/header.ts";
 import { buildGraph } from "../net/build.ts";
 import { countParameters } from "../net/count.ts";
-import { type MakeOptions, parseNet } from "../net/make.ts";
+import { type MakeOptions, optionsOfPlan, parseNet } from "../net/make.ts";
 import type { NetSpec, UnitSpec } from "../net/spec.ts";
 import { fail, UserError } from "../util/errors.ts";
 import { readJson } from "../util/files.ts";
@@ -250,13 +250,8 @@ async function netOf(options: SetupOptions, plan: Plan): Promise<{ netName: stri
   const net =
     options.spec ??
     (await readNet(netName, {
-      levels,
+      ...optionsOfPlan(plan),
       convs: options.convs ?? 2,
-      inputChannels: plan.channels.length,
-      ...netOutput(plan),
-      dimensions: plan.dimensions,
-      pools: plan.pools,
-      kernels: plan.kernels,
       unit: statedUnit(options),
     }));
   for (const [key, value] of Object.entries(statedUnit(options))) {

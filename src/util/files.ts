@@ -90,6 +90,21 @@ export async function readBytes(path: string): Promise<Uint8Array> {
   }
 }
 
+/** The first `length` bytes of a file, or all of a shorter one; errors as {@link readBytes}. */
+export async function readStart(path: string, length: number): Promise<Uint8Array> {
+  try {
+    const file = await open(path);
+    try {
+      const { buffer, bytesRead } = await file.read(new Uint8Array(length), 0, length, 0);
+      return buffer.subarray(0, bytesRead);
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    throw explainFileError(error, path) ?? error;
+  }
+}
+
 /** A JSON file's value, unchecked: the caller validates its shape. */
 export async function readJson(path: string): Promise<unknown> {
   const text = new TextDecoder().decode(await readBytes(path));

@@ -1,7 +1,7 @@
-import { mkdir, open, readdir, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fail } from "../util/errors.ts";
-import { explainFileError, readBytes, readJson, writeFileAtomic } from "../util/files.ts";
+import { explainFileError, readBytes, readJson, readStart, writeFileAtomic } from "../util/files.ts";
 import { warnOnce } from "../util/warn.ts";
 import { identityAffine } from "./affine.ts";
 import { parseAnalyzeHeader, readAnalyze } from "./analyze.ts";
@@ -203,18 +203,4 @@ async function pngOf(path: string, { data, shape }: Volume): Promise<Uint8Array>
     );
   }
   return encodePng({ width: shape[2], height: shape[1], channels: 1, data });
-}
-
-async function readStart(path: string, length: number): Promise<Uint8Array> {
-  try {
-    const file = await open(path);
-    try {
-      const { buffer, bytesRead } = await file.read(new Uint8Array(length), 0, length, 0);
-      return buffer.subarray(0, bytesRead);
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    throw explainFileError(error, path) ?? error;
-  }
 }

@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { fail } from "../../util/errors.ts";
-import { readBytes, readJson, writeFileAtomic } from "../../util/files.ts";
+import { readBytes, readJson, readStart, writeFileAtomic } from "../../util/files.ts";
 import { lunetVersion } from "../../util/version.ts";
 import { warnOnce } from "../../util/warn.ts";
 import type { Volume } from "../../volume/volume.ts";
-import { archiveOf, chooseSeries, holdsDicom, listSeries, readStart, splitChoice } from "../files.ts";
+import { archiveOf, chooseSeries, holdsDicom, listSeries, splitChoice } from "../files.ts";
 import { isDicom, parseDicom } from "../parse.ts";
 import { seriesTitle } from "../series.ts";
 import { parseTerms, type TermTable, termsOf } from "./codes.ts";
