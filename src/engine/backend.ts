@@ -1,5 +1,5 @@
 import { fail } from "../util/errors.ts";
-import type { Backend } from "./types.ts";
+import type { ImmediateBackend } from "./types.ts";
 
 export interface BackendOptions {
   /** "wasm" is the fast one and the default; "reference" is the plain one in float64. */
@@ -12,7 +12,7 @@ export interface BackendOptions {
 }
 
 /** Starts a backend. Close it when done: it may hold worker threads. */
-export async function createBackend(options: BackendOptions = {}): Promise<Backend> {
+export async function createBackend(options: BackendOptions = {}): Promise<ImmediateBackend> {
   const name = options.name ?? "wasm";
   if (name === "reference") return (await import("./reference/backend.ts")).createReferenceBackend();
   if (name === "wasm") {

@@ -91,11 +91,11 @@ export async function checkMeter(
   const meter = await backend.meter(graph, test.spec.loss);
   meter.setParameters(test.params);
   const options = { dropout: test.dropout?.[0] };
-  const { loss, channels } = meter.measure(batches[0], options);
+  const { loss, channels } = await meter.measure(batches[0], options);
   const sums: Numbers = new Map([...flat(channels)].map(([name, data]) => [name, data.slice()]));
-  meter.measure(batches[1]);
+  await meter.measure(batches[1]);
   if (!sameBits(flat(channels), sums)) problems.push("sums handed out were changed by a later call");
-  const again = meter.measure(batches[0], options).channels;
+  const again = (await meter.measure(batches[0], options)).channels;
   if (!sameBits(flat(again), sums)) problems.push("the same batch gave other sums after another batch");
   meter.close();
 

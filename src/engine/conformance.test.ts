@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type BackendOptions, createBackend } from "./backend.ts";
 import { type ConformanceCase, type ConformanceResult, conformanceCases, runConformance } from "./conformance.ts";
 import { createReferenceBackend } from "./reference/backend.ts";
-import type { Backend, ChannelMeter, Trainer } from "./types.ts";
+import type { Backend, ChannelMeter, Immediate, Trainer } from "./types.ts";
 
 const cases = conformanceCases();
 /** Parameters after 3 steps and a meter's sums on one thread, with the probe's own choice, by case. */
@@ -50,7 +50,7 @@ for (const row of rows) {
 
 describe("the suite catches", () => {
   /** The reference with one thing broken. */
-  const broken = (change: (trainer: Trainer) => Partial<Trainer>): Backend => {
+  const broken = (change: (trainer: Immediate<Trainer>) => Partial<Trainer>): Backend => {
     const backend = createReferenceBackend();
     return {
       ...backend,
@@ -98,7 +98,7 @@ describe("the suite catches", () => {
   });
 
   /** The reference with its meter's results changed. */
-  const meteredBy = (change: (meter: ChannelMeter) => Partial<ChannelMeter>): Backend => {
+  const meteredBy = (change: (meter: Immediate<ChannelMeter>) => Partial<ChannelMeter>): Backend => {
     const backend = createReferenceBackend();
     return {
       ...backend,
@@ -124,7 +124,7 @@ describe("the suite catches", () => {
   test("sums that go on from the batch before", async () => {
     const backend = meteredBy((meter) => {
       let before: Float64Array | undefined;
-      const measure: ChannelMeter["measure"] = (batch, options) => {
+      const measure: Immediate<ChannelMeter>["measure"] = (batch, options) => {
         const result = meter.measure(batch, options);
         const { l2 } = result.channels.get("bottleneck.0")!;
         before?.forEach((value, i) => {

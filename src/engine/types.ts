@@ -1,5 +1,13 @@
 import type { Graph } from "./graph.ts";
 
+/** A GPU can only be read later; engines on the processor have their results at once. */
+export type Awaitable<T> = T | Promise<T>;
+
+/** A program or trainer whose results are there at once. */
+export type Immediate<T> = {
+  [K in keyof T]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Exclude<R, Promise<unknown>> : T[K];
+};
+
 /** Named flat tensors in the layout that Graph.params states (PyTorch's order). */
 export type TensorMap = Map<string, Float32Array>;
 
@@ -81,26 +89,26 @@ export interface Inference {
   readonly bytes: number;
   setParameters(values: TensorMap): void;
   /** [N, C, D, H, W] -> logits [N, K, D, H, W] (a fresh array). */
-  logits(input: Float32Array): Float32Array;
+  logits(input: Float32Array): Awaitable<Float32Array>;
   close(): void;
 }
 
-/** Compiled for training. */
+/** Compiled for training. One call at a time: await each before the next. */
 export interface Trainer {
   readonly graph: Graph;
   readonly bytes: number;
   /** All of graph.params, by name. */
   setParameters(values: TensorMap): void;
-  getParameters(): TensorMap;
+  getParameters(): Awaitable<TensorMap>;
   /** The moving average where TrainSpec.ema > 0, else the parameters themselves (running statistics included). */
-  getAverage(): TensorMap;
+  getAverage(): Awaitable<TensorMap>;
   /** Optimiser moments and moving average, for checkpoints: names `m.NAME`, `v.NAME`, `ema.NAME`, and `step` [1]. */
-  getState(): TensorMap;
+  getState(): Awaitable<TensorMap>;
   setState(state: TensorMap): void;
   /** Forward, loss, backward, clip, update. */
-  step(batch: Batch, options: StepOptions): StepResult;
+  step(batch: Batch, options: StepOptions): Awaitable<StepResult>;
   /** Forward and backward only, nothing updated (running statistics neither): gradients by parameter name. */
-  gradients(batch: Batch, options?: Partial<StepOptions>): { loss: number; gradients: TensorMap };
+  gradients(batch: Batch, options?: Partial<StepOptions>): Awaitable<{ loss: number; gradients: TensorMap }>;
   close(): void;
 }
 
@@ -132,7 +140,10 @@ export interface ChannelMeter {
   /** All of graph.params, by name. */
   setParameters(values: TensorMap): void;
   /** Sums of every convolution with a tail and every transposed convolution, by node name; fresh arrays. */
-  measure(batch: Batch, options?: Partial<StepOptions>): { loss: number; channels: Map<string, ChannelSums> };
+  measure(
+    batch: Batch,
+    options?: Partial<StepOptions>,
+  ): Awaitable<{ loss: number; channels: Map<string, ChannelSums> }>;
   close(): void;
 }
 
@@ -143,4 +154,11 @@ export interface Backend {
   /** `recompute` as {@link TrainSpec.recompute}: less memory, more time, the same bits. */
   meter(graph: Graph, loss: LossSpec, recompute?: boolean): Promise<ChannelMeter>;
   close(): Promise<void>;
+}
+
+/** A backend on the processor: compiling may wait, its programs do not. */
+export interface ImmediateBackend extends Backend {
+  inference(graph: Graph): Promise<Immediate<Inference>>;
+  trainer(graph: Graph, spec: TrainSpec): Promise<Immediate<Trainer>>;
+  meter(graph: Graph, loss: LossSpec, recompute?: boolean): Promise<Immediate<ChannelMeter>>;
 }

@@ -218,8 +218,8 @@ describe("a net without channels is the net with those channels held at zero", (
           const trainer = await reference.trainer(g, spec);
           trainer.setParameters(tensors);
           trainer.setState(from);
-          const { loss } = trainer.step({ input, target }, { learningRate: 0.01, dropout: factors });
-          return { loss, parameters: trainer.getParameters(), state: trainer.getState() };
+          const { loss } = await trainer.step({ input, target }, { learningRate: 0.01, dropout: factors });
+          return { loss, parameters: await trainer.getParameters(), state: await trainer.getState() };
         };
         const whole = await step(graph, full, state, dropout);
         const part = await step(small, cut(full), cut(state), less);

@@ -1,4 +1,4 @@
-import type { Backend, Inference } from "../engine/types.ts";
+import type { Awaitable, Backend, Inference } from "../engine/types.ts";
 import type { Model } from "../model/types.ts";
 import { buildGraph } from "../net/build.ts";
 import type { Vec3 } from "../volume/volume.ts";
@@ -11,7 +11,7 @@ interface Program {
 
 export interface Programs {
   /** The function that gives the logits of a model for inputs [batch, C, ...shape]; valid until the next call of `get`. */
-  get(model: Model, shape: Vec3, batch: number): Promise<(input: Float32Array) => Float32Array>;
+  get(model: Model, shape: Vec3, batch: number): Promise<(input: Float32Array) => Awaitable<Float32Array>>;
   close(): void;
 }
 

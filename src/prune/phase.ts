@@ -36,12 +36,12 @@ export async function trainPhase(phase: Phase, start: PruneState): Promise<{ sta
     learningRate: first ? settings.learningRate : pruning.recoveryRate,
   };
   let state = start;
-  const held = (): Pick<PruneState, "parameters" | "optimiser"> => ({
-    parameters: trainer.getParameters(),
-    optimiser: trainer.getState(),
+  const held = async (): Promise<Pick<PruneState, "parameters" | "optimiser">> => ({
+    parameters: await trainer.getParameters(),
+    optimiser: await trainer.getState(),
   });
   const leave = async (): Promise<{ state: PruneState; left: boolean }> => {
-    state = { ...state, ...held() };
+    state = { ...state, ...(await held()) };
     await phase.save(state);
     return { state, left: true };
   };
@@ -70,8 +70,8 @@ export async function trainPhase(phase: Phase, start: PruneState): Promise<{ sta
       patience = better ? { best: dice, since: 0 } : { ...patience, since: patience.since + 1 };
       phaseOver = patience.since >= pruning.patience;
     }
-    state = { ...state, ...held(), loss: sums.loss / sums.steps, sums: emptySums(), patience, phaseOver };
+    state = { ...state, ...(await held()), loss: sums.loss / sums.steps, sums: emptySums(), patience, phaseOver };
     await phase.save(state);
   }
-  return { state: { ...state, ...held() }, left: false };
+  return { state: { ...state, ...(await held()) }, left: false };
 }

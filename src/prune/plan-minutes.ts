@@ -71,7 +71,7 @@ async function measure(
     const step = await measureStep({ trainer, batches, seconds: secondsLeft(), dropoutAt });
     const shapes = validation.slice(0, pruning.checkCases).map(({ shape }) => shape);
     if (shapes.length === 0) return { step, check: 0 };
-    const model = modelOf(run, plan, trainer.getParameters(), { step: 0, dice: null });
+    const model = modelOf(run, plan, await trainer.getParameters(), { step: 0, dice: null });
     await validator.check(model, 1); // compiles
     const began = performance.now();
     await validator.check(model, 1);

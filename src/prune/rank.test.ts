@@ -43,7 +43,7 @@ describe("ranking", () => {
       meter.setParameters(tensors);
       const sums: Scores = new Map(prunableLayers(net).map(({ name, width }) => [name, new Float64Array(width)]));
       for (const step of [5, 6, 7]) {
-        for (const [layer, measured] of meter.measure(batchOf(step)).channels) {
+        for (const [layer, measured] of (await meter.measure(batchOf(step))).channels) {
           const total = sums.get(layer)!;
           batchScores(criterion, measured).forEach((value, c) => {
             total[c] += value;

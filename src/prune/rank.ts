@@ -44,7 +44,7 @@ export async function rankChannels(options: RankOptions): Promise<Scores | null>
   try {
     meter.setParameters(tensors);
     for (let done = 0; done < options.count; done++) {
-      const { channels } = meter.measure(await options.batches.next(options.from + done));
+      const { channels } = await meter.measure(await options.batches.next(options.from + done));
       for (const [layer, sums] of scores) {
         batchScores(criterion, channels.get(layer)!).forEach((value, c) => {
           sums[c] += value;

@@ -151,7 +151,7 @@ async function finishSize(
     const model = (weights: TensorMap, dice: number[] | null, step: number) =>
       modelOf({ ...run, net: start.net }, plan, weights, { step: (run.from?.steps ?? 0) + step, dice });
     const dice = async (step: number): Promise<number[] | null> =>
-      validator!.check(model(trainer!.getAverage(), null, step), pruning.checkCases, {
+      validator!.check(model(await trainer!.getAverage(), null, step), pruning.checkCases, {
         signal,
         onCase: (done) => progress.live(`${name}  checking on validation cases ${done}/${pruning.checkCases}`),
       });
@@ -191,7 +191,7 @@ async function finishSize(
         meanDice: meanOf(reached),
         model: sizeName(state.removals),
       },
-      model: modelToBytes(model(trainer.getAverage(), reached, state.step)),
+      model: modelToBytes(model(await trainer.getAverage(), reached, state.step)),
     };
   } finally {
     validator?.close();

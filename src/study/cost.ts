@@ -71,7 +71,7 @@ export async function probeRate(threads: number): Promise<number> {
     const start = performance.now();
     while (times.length < 5 || performance.now() - start < probeTime) {
       const before = performance.now();
-      trainer.step(batch, { learningRate: 0 });
+      await trainer.step(batch, { learningRate: 0 });
       times.push(performance.now() - before);
     }
     trainer.close();

@@ -72,7 +72,7 @@ export async function latencyOf(model: Model, window: Vec3, backend: Backend): P
     const times: number[] = [];
     for (let run = 0; run < warmRuns + timedRuns; run++) {
       const start = performance.now();
-      program.logits(input);
+      await program.logits(input);
       times.push(performance.now() - start);
     }
     const timed = times.slice(warmRuns).sort((a, b) => a - b);

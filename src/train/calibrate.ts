@@ -23,14 +23,14 @@ const mostMeasure = 8;
  */
 export async function measureStep(options: CalibrateOptions): Promise<number> {
   const { trainer, batches, dropoutAt, now = () => performance.now() / 1000 } = options;
-  const parameters = trainer.getParameters();
-  const state = trainer.getState();
+  const parameters = await trainer.getParameters();
+  const state = await trainer.getState();
   const run = async (seconds: number, from: number): Promise<{ steps: number; seconds: number }> => {
     const start = now();
     let steps = 0;
     do {
       const batch = await batches.next(from + steps);
-      trainer.step(batch, { learningRate: 0, dropout: dropoutAt(from + steps) });
+      await trainer.step(batch, { learningRate: 0, dropout: dropoutAt(from + steps) });
       steps++;
     } while (now() - start < seconds);
     return { steps, seconds: now() - start };

@@ -54,7 +54,7 @@ export async function runSteps(options: RunStepsOptions): Promise<number> {
     const batch = await batches.next(step);
     const ready = performance.now();
     const how: StepOptions = { learningRate: options.rateAt(step), dropout: options.dropoutAt?.(step) };
-    const result = trainer.step(batch, how);
+    const result = await trainer.step(batch, how);
     if (!Number.isFinite(result.loss)) {
       throw new UserError(
         `The loss became ${result.loss} at step ${step + 1} (learning rate ${how.learningRate.toPrecision(3)}); ` +

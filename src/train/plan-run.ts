@@ -83,7 +83,7 @@ export async function planRun(
   const stepSeconds = await measureStep({ trainer, batches, seconds, dropoutAt });
   let caseSeconds = 0;
   if (validator) {
-    const model = modelOf(base, plan, trainer.getParameters(), { step: 0, dice: null });
+    const model = modelOf(base, plan, await trainer.getParameters(), { step: 0, dice: null });
     await validator.check(model, 1); // compiles
     const start = performance.now();
     await validator.check(model, 1);

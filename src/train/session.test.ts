@@ -105,7 +105,7 @@ const slows = (step: number): number => (step < 100 ? 100 : 200);
 describe("a run in minutes", () => {
   it("plans fewer steps when the machine turns slow, and ends its schedule in time", async () => {
     const trainer = fakeTrainer(slows);
-    const ended = await runSession(session("slow", trainer, { deadline: 60_000 }), freshCheckpoint(trainer));
+    const ended = await runSession(session("slow", trainer, { deadline: 60_000 }), await freshCheckpoint(trainer));
     expect(ended.state).toBe("finished");
     // 100 steps in 10 s and then 5 a second for 50 s
     expect(ended.steps).toBeGreaterThan(340);
@@ -118,7 +118,7 @@ describe("a run in minutes", () => {
 
   it("keeps its plan on a steady machine", async () => {
     const trainer = fakeTrainer(() => 98);
-    const ended = await runSession(session("steady", trainer, { deadline: 60_000 }), freshCheckpoint(trainer));
+    const ended = await runSession(session("steady", trainer, { deadline: 60_000 }), await freshCheckpoint(trainer));
     expect(ended).toMatchObject({ state: "finished", steps: 600 });
     expect(ended.replans).toBeUndefined();
   });
@@ -132,7 +132,7 @@ describe("a run in minutes", () => {
     const progress = { ...silentProgress, say };
     const ended = await runSession(
       session("stalled", trainer, { deadline: 60_000, progress }),
-      freshCheckpoint(trainer),
+      await freshCheckpoint(trainer),
     );
     expect(ended).toMatchObject({ state: "stopped at the time limit", steps: 600, result: { last: { step: 301 } } });
   });
@@ -145,14 +145,14 @@ describe("a run in minutes", () => {
       return [await readFile(checkpoint), await readFile(last), records];
     };
     const trainer = fakeTrainer(slows);
-    const whole = await runSession(session("whole", trainer, { deadline: 60_000 }), freshCheckpoint(trainer));
+    const whole = await runSession(session("whole", trainer, { deadline: 60_000 }), await freshCheckpoint(trainer));
 
     clock = 0;
     const stopper = new AbortController();
     // In the middle of an epoch, late enough for every new plan to be made.
     const cut = fakeTrainer(slows, (step) => (step === 324 ? stopper.abort() : undefined));
     const { signal } = stopper;
-    const stopped = await runSession(session("cut", cut, { deadline: 60_000, signal }), freshCheckpoint(cut));
+    const stopped = await runSession(session("cut", cut, { deadline: 60_000, signal }), await freshCheckpoint(cut));
     expect(stopped).toMatchObject({ state: "interrupted", steps: whole.steps });
 
     const paths = runPaths(join(parent, "cut"));
@@ -174,7 +174,7 @@ it("keeps the record of a short last epoch when a run is killed between its last
   expect([epochOf(14, { steps: 4 }, 10), epochOf(14, { steps: 0 }, 10)]).toEqual([2, 3]);
   const trainer = fakeTrainer(() => 1);
   const short = { ...run, steps: 14 };
-  await runSession(session("killed", trainer, { run: short }), freshCheckpoint(trainer));
+  await runSession(session("killed", trainer, { run: short }), await freshCheckpoint(trainer));
   const { checkpoint, log } = runPaths(join(parent, "killed"));
   const records = await readLog(log);
   expect(records.map(({ step }) => step)).toEqual([10, 14]);

@@ -41,11 +41,11 @@ export interface Session {
 }
 
 /** Start of a run, before its first step. */
-export function freshCheckpoint(trainer: Pick<Trainer, "getParameters" | "getState">): Checkpoint {
+export async function freshCheckpoint(trainer: Pick<Trainer, "getParameters" | "getState">): Promise<Checkpoint> {
   return {
     step: 0,
-    parameters: trainer.getParameters(),
-    state: trainer.getState(),
+    parameters: await trainer.getParameters(),
+    state: await trainer.getState(),
     best: null,
     lastDice: null,
     sums: emptySums(),
@@ -71,10 +71,10 @@ export async function runSession(session: Session, start: Checkpoint): Promise<R
   const began = performance.now();
   const secondsLeft = (): number =>
     ((performance.now() - began) / 1000 / Math.max(1, step - start.step)) * (steps - step);
-  const save = (): Promise<void> =>
+  const save = async (): Promise<void> =>
     writeCheckpoint(
       paths.checkpoint,
-      { step, parameters: trainer.getParameters(), state: trainer.getState(), best, lastDice, sums },
+      { step, parameters: await trainer.getParameters(), state: await trainer.getState(), best, lastDice, sums },
       graph.params,
     );
   const conclude = async (state: RunFile["state"], result: RunFile["result"]): Promise<RunFile> => {
@@ -195,7 +195,7 @@ export async function runSession(session: Session, start: Checkpoint): Promise<R
   if (records.length > 0) {
     progress.say(`steps waited for data ${(100 * waitingShare(records)).toFixed(1)} % of their time`);
   }
-  const weights = trainer.getAverage();
+  const weights = await trainer.getAverage();
   const last: RunScore = { step, meanDice: lastDice && mean(lastDice), dice: lastDice };
   await writeModel(paths.last, modelOf(run, session.plan, weights, last));
   if (!validator || !best) {
@@ -228,7 +228,7 @@ async function check(
   if (!validator || (!at.closing && at.epoch % every !== 0)) return null;
   const start = performance.now();
   const all = run.validationCases.length;
-  const weights = trainer.getAverage();
+  const weights = await trainer.getAverage();
   const count = at.closing ? all : cases;
   const watch = { signal, onCase: (done: number) => progress.live(`checking on validation cases ${done}/${count}`) };
   let previous = at.best;

@@ -4,7 +4,16 @@ import { checkBatch, checkShapes, checkTargets } from "../check.ts";
 import type { Graph } from "../graph.ts";
 import { distils } from "../loss.ts";
 import { applyAverage, applyRunning, applyUpdate, clipFactor, sumOfSquares, usesSecondMoment } from "../optimiser.ts";
-import type { Backend, ChannelMeter, Inference, LossSpec, TensorMap, Trainer, TrainSpec } from "../types.ts";
+import type {
+  ChannelMeter,
+  Immediate,
+  ImmediateBackend,
+  Inference,
+  LossSpec,
+  TensorMap,
+  Trainer,
+  TrainSpec,
+} from "../types.ts";
 import { collectSums } from "./meter.ts";
 import { forward, lossAndGradients, type Values } from "./program.ts";
 
@@ -12,7 +21,7 @@ import { forward, lossAndGradients, type Values } from "./program.ts";
  * The plain backend: float64 arithmetic, float32 parameters and optimiser state (so that a stored state resumes exactly).
  * Slow, readable, kept as the truth for the fast ones.
  */
-export function createReferenceBackend(): Backend {
+export function createReferenceBackend(): ImmediateBackend {
   return {
     name: "reference",
     inference: async (graph) => createInference(graph),
@@ -48,7 +57,7 @@ function tensorBytes(graph: Graph): number {
   return graph.tensors.reduce((sum, t) => sum + 8 * graph.batch * t.channels * voxelCount(t.shape), 0);
 }
 
-function createInference(graph: Graph): Inference {
+function createInference(graph: Graph): Immediate<Inference> {
   checkShapes(graph);
   const params = zeros(graph.params);
   const held = [...params.values()].reduce((sum, data) => sum + data.byteLength, 0);
@@ -61,7 +70,7 @@ function createInference(graph: Graph): Inference {
   };
 }
 
-function createTrainer(graph: Graph, spec: TrainSpec): Trainer {
+function createTrainer(graph: Graph, spec: TrainSpec): Immediate<Trainer> {
   checkShapes(graph);
   checkTargets(graph);
   const { optimiser } = spec;
@@ -72,13 +81,13 @@ function createTrainer(graph: Graph, spec: TrainSpec): Trainer {
   const average = spec.ema > 0 ? zeros(graph.params) : null;
   let steps = 0;
 
-  const gradients: Trainer["gradients"] = (batch, options = {}) => {
+  const gradients: Immediate<Trainer>["gradients"] = (batch, options = {}) => {
     checkBatch(graph, batch, distils(spec.loss), options.dropout);
     const result = lossAndGradients(graph, widen(params), batch, spec.loss, options.dropout);
     return { loss: result.loss, gradients: narrow(result.gradients, trained) };
   };
 
-  const step: Trainer["step"] = (batch, { learningRate, dropout }) => {
+  const step: Immediate<Trainer>["step"] = (batch, { learningRate, dropout }) => {
     checkBatch(graph, batch, distils(spec.loss), dropout);
     const result = lossAndGradients(graph, widen(params), batch, spec.loss, dropout);
     const grads = narrow(result.gradients, trained);
@@ -141,7 +150,7 @@ function createTrainer(graph: Graph, spec: TrainSpec): Trainer {
   };
 }
 
-function createMeter(graph: Graph, loss: LossSpec): ChannelMeter {
+function createMeter(graph: Graph, loss: LossSpec): Immediate<ChannelMeter> {
   checkShapes(graph);
   checkTargets(graph);
   const params = zeros(graph.params);

@@ -1,6 +1,6 @@
 import { fail } from "../../util/errors.ts";
 import type { Graph } from "../graph.ts";
-import type { Backend, Inference, Trainer, TrainSpec } from "../types.ts";
+import type { Immediate, ImmediateBackend, Inference, Trainer, TrainSpec } from "../types.ts";
 import { createInference } from "./inference.ts";
 import { createMeter } from "./meter.ts";
 import { askForWideVectors, type ProbeResult, probe } from "./probe.ts";
@@ -18,13 +18,13 @@ export interface WasmBackendOptions {
   winograd?: boolean | 2 | 4;
 }
 
-export interface WasmBackend extends Backend {
+export interface WasmBackend extends ImmediateBackend {
   readonly threads: number;
   readonly tiles: TileChoice;
   /** One thread's rates as probed on this machine. */
   probe(): Promise<ProbeResult>;
-  inference(graph: Graph): Promise<Inference & Staged>;
-  trainer(graph: Graph, spec: TrainSpec): Promise<Trainer & Staged>;
+  inference(graph: Graph): Promise<Immediate<Inference> & Staged>;
+  trainer(graph: Graph, spec: TrainSpec): Promise<Immediate<Trainer> & Staged>;
 }
 
 let probed: Promise<ProbeResult> | undefined;

@@ -1,6 +1,6 @@
 import { checkInput, checkShapes } from "../check.ts";
 import type { Graph } from "../graph.ts";
-import type { Inference, TensorMap } from "../types.ts";
+import type { Immediate, Inference, TensorMap } from "../types.ts";
 import { createArena } from "./arena.ts";
 import { scatter } from "./layout.ts";
 import { type InferenceLayout, lowerInference } from "./lower-inference.ts";
@@ -20,7 +20,11 @@ export function placeInference(graph: Graph, { tiles, threads }: Placing) {
   return { arena, builder, layout };
 }
 
-export async function createInference(graph: Graph, team: Team, tiles: TileChoice): Promise<Inference & Staged> {
+export async function createInference(
+  graph: Graph,
+  team: Team,
+  tiles: TileChoice,
+): Promise<Immediate<Inference> & Staged> {
   const { arena, builder, layout } = placeInference(graph, { tiles, threads: team.threads });
   const program = await loadProgram(builder, arena, layout.control, team);
   const { f32 } = program.executor.context;

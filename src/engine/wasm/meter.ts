@@ -1,6 +1,6 @@
 import { checkShapes, checkTargets } from "../check.ts";
 import type { Graph } from "../graph.ts";
-import type { ChannelMeter, ChannelSums } from "../types.ts";
+import type { ChannelMeter, ChannelSums, Immediate } from "../types.ts";
 import { createArena } from "./arena.ts";
 import { CONTROL } from "./control.ts";
 import { loadBatch } from "./load-batch.ts";
@@ -22,7 +22,12 @@ export function placeMeter(graph: Graph, spec: MeterSpec, { tiles, threads }: Pl
   return { arena, builder, layout };
 }
 
-export async function createMeter(graph: Graph, spec: MeterSpec, team: Team, tiles: TileChoice): Promise<ChannelMeter> {
+export async function createMeter(
+  graph: Graph,
+  spec: MeterSpec,
+  team: Team,
+  tiles: TileChoice,
+): Promise<Immediate<ChannelMeter>> {
   const { arena, builder, layout } = placeMeter(graph, spec, { tiles, threads: team.threads });
   const stages = builder.stageCount();
   const program = await loadProgram(builder, arena, layout.control, team);

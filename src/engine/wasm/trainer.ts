@@ -2,7 +2,7 @@ import { fail } from "../../util/errors.ts";
 import { checkShapes, checkTargets } from "../check.ts";
 import type { Graph } from "../graph.ts";
 import { usesSecondMoment } from "../optimiser.ts";
-import type { Batch, StepOptions, TensorMap, Trainer, TrainSpec } from "../types.ts";
+import type { Batch, Immediate, StepOptions, TensorMap, Trainer, TrainSpec } from "../types.ts";
 import { createArena } from "./arena.ts";
 import { CONTROL } from "./control.ts";
 import { loadBatch } from "./load-batch.ts";
@@ -29,7 +29,7 @@ export async function createTrainer(
   spec: TrainSpec,
   team: Team,
   tiles: TileChoice,
-): Promise<Trainer & Staged> {
+): Promise<Immediate<Trainer> & Staged> {
   const { arena, builder, layout } = placeTraining(graph, spec, { tiles, threads: team.threads });
   const program = await loadProgram(builder, arena, layout.control, team);
   const { context } = program.executor;
