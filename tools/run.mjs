@@ -22,8 +22,13 @@ const tasks = {
   demo: (args) => [[join(root, "bin/lunet.mjs"), "demo", ...args]],
   test: (args) => [[toolOf("vitest"), "run", ...args]],
   bench: (args) => [[join(root, "bench/run.ts"), ...args]],
+  app: (args) => [
+    [toolOf("vite"), "build", join(root, "app")],
+    ...(args.includes("--build") ? [] : [[join(root, "app/serve.ts")]]),
+  ],
   check: () => [
     [toolOf("typescript", "tsc"), "-p", root],
+    [toolOf("typescript", "tsc"), "-p", join(root, "app")],
     [toolOf("@biomejs/biome", "biome"), "check", root],
     [toolOf("knip")],
   ],

@@ -41,11 +41,10 @@ export function processors(): number {
 }
 
 function openChannel(): Channel {
-  const file = import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js";
-  const url = new URL(file, import.meta.url);
   const node = nodeThreads();
   if (node) {
-    const worker = new node.Worker(url);
+    const file = import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js";
+    const worker = new node.Worker(new URL(file, import.meta.url));
     return {
       post: (message) => worker.postMessage(message),
       listen: (onReply, onError) => worker.on("message", onReply).on("error", onError),
@@ -53,7 +52,8 @@ function openChannel(): Channel {
       end: () => worker.terminate(),
     };
   }
-  const worker = new Worker(url, { type: "module" });
+  // Written out, for only so do bundlers see the file. The name is that of the published one; from the sources they take worker.ts for it.
+  const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
   return {
     post: (message) => worker.postMessage(message),
     listen(onReply, onError) {

@@ -1,0 +1,4 @@
+import "./segment.css";
+import { startShell } from "../shared/shell.ts";
+
+startShell("segment");

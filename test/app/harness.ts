@@ -1,0 +1,108 @@
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { build } from "vite";
+import { afterAll, describe } from "vitest";
+import { type Served, type ServeOptions, serveFolder } from "../../app/serve.ts";
+
+const names = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
+
+/** The browser: LUNET_CHROMIUM, else the first of the usual names on the path, else where macOS has it. */
+function findChromium(): string | undefined {
+  if (process.env.LUNET_CHROMIUM) return process.env.LUNET_CHROMIUM;
+  const folders = (process.env.PATH ?? "").split(delimiter);
+  const places = names.flatMap((name) => folders.map((folder) => join(folder, name)));
+  return [...places, "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"].find((path) => existsSync(path));
+}
+const executable = findChromium();
+
+/** `describe` for tests in a browser; skipped, with the reason in the title, where there is none. */
+export const describeInBrowser = executable
+  ? describe
+  : (title: string, body: () => void) =>
+      describe.skip(`${title} (skipped: no Chromium; install it or set LUNET_CHROMIUM)`, body);
+
+/** Software drawing, so that the pictures need no graphics card. */
+const plainFlags = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"];
+/** WebGPU in software. */
+export const webgpuFlags = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
+
+let built: Promise<string> | undefined;
+const browsers = new Map<string, Promise<Browser>>();
+const open: { close(): unknown }[] = [];
+
+/** The app, built once for a test file into a folder that goes with it. */
+export function builtApp(): Promise<string> {
+  built ??= (async () => {
+    const folder = mkdtempSync(join(tmpdir(), "lunet-app-"));
+    open.push({ close: () => rmSync(folder, { recursive: true, force: true }) });
+    await build({
+      configFile: fileURLToPath(new URL("../../app/vite.config.ts", import.meta.url)),
+      build: { outDir: folder },
+      logLevel: "warn",
+    });
+    return folder;
+  })();
+  return built;
+}
+
+export interface OpenOptions extends Pick<ServeOptions, "isolated" | "edit"> {
+  /** File name of the page. Default index.html. */
+  page?: string;
+  /** Further flags of the browser. */
+  flags?: string[];
+  viewport?: { width: number; height: number };
+  colours?: "light" | "dark";
+  /** Whether the page may install its service worker. Default false: tests are then alone with the server. */
+  offline?: boolean;
+}
+
+export interface OpenPage {
+  page: Page;
+  context: BrowserContext;
+  url: string;
+  /** Addresses of all requests, of workers too. */
+  requests: string[];
+  /** Errors on the console and exceptions that nobody caught. */
+  errors: string[];
+  close(): Promise<void>;
+}
+
+/** Serves the built app and opens one of its pages in a fresh context. What is left open ends with the test file. */
+export async function openPage(options: OpenOptions = {}): Promise<OpenPage> {
+  const { page: file = "index.html", flags = [], viewport = { width: 1280, height: 720 }, colours = "light" } = options;
+  const served: Served = await serveFolder(await builtApp(), options);
+  open.push(served.server);
+  const key = flags.join(" ");
+  if (!browsers.has(key)) {
+    browsers.set(key, chromium.launch({ executablePath: executable, args: [...plainFlags, ...flags] }));
+  }
+  const browser = await browsers.get(key)!;
+  const context = await browser.newContext({
+    viewport,
+    colorScheme: colours,
+    acceptDownloads: true,
+    serviceWorkers: options.offline ? "allow" : "block",
+  });
+  const page = await context.newPage();
+  const [requests, errors]: string[][] = [[], []];
+  context.on("request", (request) => requests.push(request.url()));
+  page.on("console", (message) => {
+    if (message.type() === "error") errors.push(message.text());
+  });
+  page.on("pageerror", (error) => errors.push(String(error)));
+  const close = async (): Promise<void> => {
+    await context.close();
+    served.server.close();
+    served.server.closeAllConnections();
+  };
+  await page.goto(served.url + file);
+  return { page, context, url: served.url, requests, errors, close };
+}
+
+afterAll(async () => {
+  for (const browser of browsers.values()) await (await browser).close();
+  for (const one of open) one.close();
+});
