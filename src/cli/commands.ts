@@ -15,6 +15,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./demo.ts")).demoCommand,
   },
   {
+    name: "download",
+    summary: "get a public data set",
+    load: async () => (await import("./download.ts")).downloadCommand,
+  },
+  {
     name: "series",
     summary: "list the DICOM series of a folder or archive",
     load: async () => (await import("./series.ts")).seriesCommand,
