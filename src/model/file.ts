@@ -14,6 +14,7 @@ import {
 } from "./header.ts";
 import { readSafetensors, type TensorFile, tensorMapOf, writeSafetensors } from "./safetensors.ts";
 import type { Model } from "./types.ts";
+import { printable, shown } from "./words.ts";
 
 /** Raised whenever an older reader would misread a newer file. */
 export const formatVersion = 1;
@@ -49,7 +50,7 @@ export function readModel(bytes: Uint8Array, name: string): Model {
     try {
       return read();
     } catch (error) {
-      throw error instanceof UserError ? new UserError(`${name}: ${error.message}`) : error;
+      throw error instanceof UserError ? new UserError(`${name}: ${printable(error.message)}`) : error;
     }
   };
   const net = within(() => netFromJson(header.net));
@@ -92,7 +93,7 @@ function parseHeader(text: string | undefined, name: string): Record<string, unk
     fail(`${name} has model format ${version}, but this lunet reads up to ${formatVersion}: update lunet.`);
   }
   if (version !== formatVersion) {
-    fail(`Expected model format ${formatVersion} in ${name}, but got ${JSON.stringify(version)}: the file is damaged.`);
+    fail(`Expected model format ${formatVersion} in ${name}, but got ${shown(version)}: the file is damaged.`);
   }
   return header;
 }

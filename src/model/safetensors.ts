@@ -2,6 +2,7 @@ import type { TensorMap } from "../engine/types.ts";
 import { fail } from "../util/errors.ts";
 import { voxelCount } from "../volume/volume.ts";
 import { fromFloat16 } from "./float16.ts";
+import { shown } from "./words.ts";
 
 /** A safetensors file in memory: named float32 tensors with shapes, and a map of strings. */
 export interface TensorFile {
@@ -36,6 +37,9 @@ export function writeSafetensors(file: TensorFile): Uint8Array<ArrayBuffer> {
   }
   return bytes;
 }
+
+/** Longer names would fill a screen when they are printed. */
+const longestName = 256;
 
 export interface ReadOptions {
   /** Also take F64, F16 and BF16 as float32, and leave out tensors of integers and booleans (counters of other programs). Default false. */
@@ -80,6 +84,11 @@ export function readSafetensors(bytes: Uint8Array, name: string, options: ReadOp
   const spans: { tensor: string; begin: number; end: number }[] = [];
   const tensors: TensorFile["tensors"] = new Map();
   for (const [tensor, value] of Object.entries(entries)) {
+    if (tensor.length > longestName || /\p{Cc}/u.test(tensor)) {
+      fail(
+        `Expected names of tensors as programs give them in ${name}, but one is ${shown(tensor)}: the file is damaged.`,
+      );
+    }
     const { shape, begin, end, type } = checkEntry(value, tensor, name, options);
     if (start + end > bytes.length) {
       const needs = `tensor ${tensor} ends at byte ${start + end}`;
@@ -110,16 +119,14 @@ function checkEntry(value: unknown, tensor: string, name: string, { convert = fa
   const { dtype, shape, data_offsets: offsets } = (value ?? {}) as Record<string, unknown>;
   const type = typeof dtype === "string" && Object.hasOwn(dtypes, dtype) ? dtypes[dtype] : undefined;
   if (!type || (dtype !== "F32" && !convert)) {
-    fail(
-      `Expected tensor ${tensor} of ${name} to be F32, but its dtype is ${JSON.stringify(dtype)}: convert it first.`,
-    );
+    fail(`Expected tensor ${tensor} of ${name} to be F32, but its dtype is ${shown(dtype)}: convert it first.`);
   }
   const count = (n: unknown): boolean => Number.isSafeInteger(n) && (n as number) >= 0;
   if (!Array.isArray(shape) || !shape.every(count)) {
-    fail(`Expected the shape of tensor ${tensor} of ${name} to be a list of counts, but got ${JSON.stringify(shape)}.`);
+    fail(`Expected the shape of tensor ${tensor} of ${name} to be a list of counts, but got ${shown(shape)}.`);
   }
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(count) || offsets[1] < offsets[0]) {
-    const got = JSON.stringify(offsets);
+    const got = shown(offsets);
     fail(
       `Expected data_offsets of tensor ${tensor} of ${name} to be [begin, end], but got ${got}: the file is damaged.`,
     );
@@ -152,7 +159,7 @@ function checkMetadata(value: unknown, name: string): Record<string, string> {
   if (typeof value === "object" && value !== null && Object.values(value).every((v) => typeof v === "string")) {
     return { ...(value as Record<string, string>) };
   }
-  return fail(`Expected __metadata__ of ${name} to be an object of strings, but got ${JSON.stringify(value)}.`);
+  return fail(`Expected __metadata__ of ${name} to be an object of strings, but got ${shown(value)}.`);
 }
 
 /** The tensors by name without their shapes. */
