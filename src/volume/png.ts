@@ -16,6 +16,9 @@ const PALETTE = 3;
 /** Samples a pixel of each colour type (PNG specification, table 11.1). */
 const samples: Record<number, number> = { [GREY]: 1, [RGB]: 3, [PALETTE]: 1, 4: 2, 6: 4 };
 
+/** Largest picture in memory, unpacked. */
+const MAX_BYTES = 2 ** 31;
+
 interface PngHeader {
   width: number;
   height: number;
@@ -103,6 +106,9 @@ function readChunks(bytes: Uint8Array, name: string): { header: PngHeader; packe
 async function unpack(packed: Uint8Array, size: number, name: string): Promise<Uint8Array> {
   if (size > packed.length * MAX_INFLATION) {
     fail(`${name}: impossible PNG size, ${size} bytes cannot come from ${packed.length} packed ones; copy it again.`);
+  }
+  if (size > MAX_BYTES) {
+    fail(`${name}: a PNG that unpacks to ${size} bytes; expected at most ${MAX_BYTES}: cut it into smaller ones.`);
   }
   const source = inflate(packed, "deflate", name);
   try {
