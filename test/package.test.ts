@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
+import { lunetVersion } from "../src/util/version.ts";
 
 interface Entry {
   resolved?: string;
@@ -15,6 +16,11 @@ const packages = Object.entries(lock.packages);
 
 it("the lock file names no registry, so it installs from any", () => {
   expect(packages.filter(([, entry]) => entry.resolved?.startsWith("http")).map(([path]) => path)).toEqual([]);
+});
+
+it("the version that pages tell is the package's", () => {
+  const { version } = JSON.parse(readFileSync(new URL("package.json", root), "utf8")) as { version: string };
+  expect(lunetVersion()).toBe(version);
 });
 
 // A registry mirror that lacks the programs of other platforms makes npm drop them, and "npm ci" then fails elsewhere.

@@ -15,7 +15,7 @@ import { pruneNet } from "../src/prune/prune.ts";
 import type { CurveRecord, PruneOptions } from "../src/prune/types.ts";
 import { silentProgress } from "../src/train/progress.ts";
 import { trainNet } from "../src/train/train.ts";
-import { parseLines } from "../src/util/json-lines.ts";
+import { parseLines } from "../src/util/parse-lines.ts";
 import { random } from "../src/util/random.ts";
 
 const program = fileURLToPath(new URL("../bin/lunet.mjs", import.meta.url));

@@ -1,7 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Command, Option } from "commander";
-import { listSome } from "../dataset/layout.ts";
 import { readCase } from "../dataset/load.ts";
 import { prepareCase } from "../dataset/preprocess.ts";
 import { readDataset } from "../dataset/read.ts";
@@ -16,6 +15,7 @@ import { sampleLogits } from "../predict/sample.ts";
 import { createProgress, type Progress } from "../train/progress.ts";
 import { fail } from "../util/errors.ts";
 import { readJson } from "../util/files.ts";
+import { listSome } from "../util/list-some.ts";
 import { textTable } from "../util/text-table.ts";
 import { parseCount } from "./options.ts";
 

@@ -22,7 +22,8 @@ import {
 } from "../predict/files.ts";
 import { createPredictor } from "../predict/segment.ts";
 import type { Budget } from "../train/budget.ts";
-import { type EpochRecord, readLog } from "../train/log.ts";
+import { readLog } from "../train/file-store.ts";
+import type { EpochRecord } from "../train/log.ts";
 import { createProgress, type Progress } from "../train/progress.ts";
 import { runPaths } from "../train/run-folder.ts";
 import { trainNet } from "../train/train.ts";

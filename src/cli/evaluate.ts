@@ -3,7 +3,8 @@ import { readFile, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { parseDatasetJson } from "../dataset/datasetJson.ts";
-import { listSome, scanFiles, stemOf } from "../dataset/layout.ts";
+import { scanFiles } from "../dataset/layout.ts";
+import { stemOf } from "../dataset/names.ts";
 import { readDataset } from "../dataset/read.ts";
 import { readLabelMap } from "../dataset/scan.ts";
 import type { Dataset, LabelInfo } from "../dataset/types.ts";
@@ -11,6 +12,7 @@ import { type CaseMetrics, evaluateCase, labelValues } from "../evaluate/case.ts
 import { formatSummary, summarise } from "../evaluate/summary.ts";
 import { fail, UserError } from "../util/errors.ts";
 import { explainFileError, writeFileAtomic } from "../util/files.ts";
+import { listSome } from "../util/list-some.ts";
 import { formatTrust, trustRows } from "./evaluate-uncertainty.ts";
 import { readUncertainty } from "./uncertainty-file.ts";
 

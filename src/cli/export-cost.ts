@@ -1,4 +1,3 @@
-import { listSome } from "../dataset/layout.ts";
 import { readCase } from "../dataset/load.ts";
 import { readDataset } from "../dataset/read.ts";
 import type { Dataset, DatasetCase } from "../dataset/types.ts";
@@ -10,6 +9,7 @@ import { buildGraph, strideOf } from "../net/build.ts";
 import { createPredictor } from "../predict/segment.ts";
 import type { Progress } from "../train/progress.ts";
 import { fail } from "../util/errors.ts";
+import { listSome } from "../util/list-some.ts";
 
 /** Labelled cases that a model was not trained on, with their data set. */
 export interface UnseenCases {

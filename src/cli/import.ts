@@ -9,10 +9,10 @@ import { readSafetensors } from "../model/safetensors.ts";
 import { buildGraph } from "../net/build.ts";
 import { optionsOfPlan, parseNet } from "../net/make.ts";
 import type { NetSpec, UnitSpec } from "../net/spec.ts";
-import { startTime } from "../train/run-folder.ts";
 import { fail } from "../util/errors.ts";
 import { readBytes, readJson } from "../util/files.ts";
 import { textTable } from "../util/text-table.ts";
+import { startTime } from "../util/time.ts";
 import { lunetVersion } from "../util/version.ts";
 import type { Vec3 } from "../volume/volume.ts";
 import { parseCount } from "./options.ts";
@@ -67,7 +67,7 @@ export const importCommand = new Command("import")
     const checked = options.check ? await checkAgainst(options.check, net, tensors) : undefined;
     const provenance = {
       lunet: lunetVersion(),
-      created: startTime(process.env),
+      created: startTime(),
       seed: 0,
       preset: "imported",
       fold: null,

@@ -1,13 +1,14 @@
 import { Command, InvalidArgumentError } from "commander";
 import { fingerprintSound, skippedText } from "../dataset/bad-cases.ts";
-import { type Fingerprint, fingerprintDataset } from "../dataset/fingerprint.ts";
+import { fingerprintDataset } from "../dataset/fingerprint.ts";
+import type { Fingerprint } from "../dataset/measure.ts";
 import { planDataset } from "../dataset/plan.ts";
 import { readDataset } from "../dataset/read.ts";
 import type { Plan } from "../dataset/types.ts";
 import { availableBytes, sizeText } from "../train/memory.ts";
 import { checkStep, planWithin, rateText } from "../train/plan-budget.ts";
 import { type NetProposals, plannedNet, proposeNets } from "../train/plan-nets.ts";
-import { defaultNet } from "../train/setup.ts";
+import { defaultNet } from "../train/resolve-setup.ts";
 import { measureStepRate, type StepRate } from "../train/step-rate.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import { textTable } from "../util/text-table.ts";

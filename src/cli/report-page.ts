@@ -1,10 +1,10 @@
-import { listSome } from "../dataset/layout.ts";
 import type { DatasetReport } from "../dataset/report.ts";
 import type { CaseMeasures, Intensities } from "../dataset/report-measure.ts";
 import type { Finding } from "../dataset/verify.ts";
 import { table } from "../study/report-page.ts";
 import { style } from "../study/report-style.ts";
 import { escapeMarkup as safe } from "../util/chart.ts";
+import { listSome } from "../util/list-some.ts";
 import { reportMethods } from "./report-methods.ts";
 import { plotStyle, stripPlot } from "./report-plot.ts";
 import { plotsOf } from "./report-plots.ts";

@@ -1,4 +1,5 @@
-import { type Fingerprint, type FingerprintOptions, fingerprintDataset, type SkippedCase } from "./fingerprint.ts";
+import { fingerprintDataset } from "./fingerprint.ts";
+import type { Fingerprint, FingerprintOptions, SkippedCase } from "./measure.ts";
 import type { Dataset } from "./types.ts";
 
 export interface SoundPart {

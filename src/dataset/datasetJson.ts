@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { fail } from "../util/errors.ts";
-import { scanExtension, scanExtensions } from "../volume/files.ts";
+import { scanExtension, scanExtensions } from "../volume/extensions.ts";
 import { mostRegions } from "./regions.ts";
 import type { Fold, LabelInfo, Region } from "./types.ts";
 

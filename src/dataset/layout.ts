@@ -2,7 +2,9 @@ import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { fail } from "../util/errors.ts";
-import { scanExtension, scanExtensions } from "../volume/files.ts";
+import { listSome } from "../util/list-some.ts";
+import { scanExtension, scanExtensions } from "../volume/extensions.ts";
+import { channelSuffix, stemOf } from "./names.ts";
 import { isScanFolder, isSegmentationFile } from "./scan.ts";
 import type { DatasetCase } from "./types.ts";
 
@@ -17,18 +19,6 @@ export interface CaseFolders {
   channels?: number;
   /** Keep cases whose image or label is missing instead of throwing (verify reports them one by one). */
   allowIncomplete?: boolean;
-}
-
-/** File name without folder and scan ending: the case id, or the case id and channel suffix. */
-export function stemOf(path: string): string {
-  const name = path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1);
-  return name.slice(0, name.length - (scanExtension(name) ?? /\.dcm$/i.exec(name)?.[0] ?? "").length);
-}
-
-/** Splits `case_0001` into its case and channel number; undefined where there is no channel suffix. */
-export function channelSuffix(stem: string): { id: string; channel: number } | undefined {
-  const match = /^(.+)_(\d{4})$/.exec(stem);
-  return match ? { id: match[1], channel: Number(match[2]) } : undefined;
 }
 
 /**
@@ -52,12 +42,6 @@ export async function scanFiles(folder: string, ending?: string): Promise<Map<st
     files.set(stem, resolve(join(folder, name)));
   }
   return files;
-}
-
-/** "a, b, c and 4 more". */
-export function listSome(items: readonly string[], limit = 3): string {
-  const shown = items.slice(0, limit).join(", ");
-  return items.length > limit ? `${shown} and ${items.length - limit} more` : shown;
 }
 
 /**

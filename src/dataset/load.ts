@@ -1,5 +1,5 @@
 import { fail } from "../util/errors.ts";
-import { scanExtension } from "../volume/files.ts";
+import { scanExtension } from "../volume/extensions.ts";
 import type { Volume } from "../volume/volume.ts";
 import { failLabelValue, prepareCase } from "./preprocess.ts";
 import type { Targets } from "./regions.ts";

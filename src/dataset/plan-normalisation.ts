@@ -1,5 +1,5 @@
 import { fail } from "../util/errors.ts";
-import type { Fingerprint } from "./fingerprint.ts";
+import type { Fingerprint } from "./measure.ts";
 import type { Normalisation } from "./types.ts";
 
 const ways = "zscore, zscore-unclipped, ct or scale:NUMBER (voxels divided by it)";

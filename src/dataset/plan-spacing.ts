@@ -1,5 +1,5 @@
 import type { Vec3 } from "../volume/volume.ts";
-import type { Fingerprint } from "./fingerprint.ts";
+import type { Fingerprint } from "./measure.ts";
 import { median, percentiles } from "./statistics.ts";
 
 /** An axis is coarse when its voxels are more than this many times as long as the others', and it has so many times fewer. */

@@ -1,6 +1,6 @@
 import { fail } from "../util/errors.ts";
 import { type Vec3, voxelCount } from "../volume/volume.ts";
-import type { Fingerprint } from "./fingerprint.ts";
+import type { Fingerprint } from "./measure.ts";
 import { normalisationOf, parseNormalisations } from "./plan-normalisation.ts";
 import { type PatchChoice, patchLadder } from "./plan-patch.ts";
 import { coarserSpacing, medianSizeAt, spacingText, targetSpacing } from "./plan-spacing.ts";

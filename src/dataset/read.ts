@@ -2,10 +2,12 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { fail, UserError } from "../util/errors.ts";
-import { scanExtension, scanExtensions } from "../volume/files.ts";
+import { listSome } from "../util/list-some.ts";
+import { scanExtension, scanExtensions } from "../volume/extensions.ts";
 import type { Volume } from "../volume/volume.ts";
 import { type ListedCase, parseDatasetJson, parseSplits } from "./datasetJson.ts";
-import { channelSuffix, findCases, listSome, stemOf } from "./layout.ts";
+import { findCases } from "./layout.ts";
+import { channelSuffix, stemOf } from "./names.ts";
 import { readChannels, readLabelMap } from "./scan.ts";
 import type { Dataset, DatasetCase, Fold, LabelInfo } from "./types.ts";
 

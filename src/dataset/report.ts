@@ -1,5 +1,5 @@
 import { UserError } from "../util/errors.ts";
-import { scanExtension } from "../volume/files.ts";
+import { scanExtension } from "../volume/extensions.ts";
 import { readCase } from "./load.ts";
 import { checkGrids } from "./preprocess.ts";
 import { type CaseMeasures, measureCase } from "./report-measure.ts";

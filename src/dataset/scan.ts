@@ -2,13 +2,13 @@ import { stat } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { holdsDicom, readDicomHeader, readDicomVolume } from "../dicom/files.ts";
 import { openSegmentationAt, startsAsSegmentation } from "../dicom/seg/files.ts";
+import { scanExtension } from "../volume/extensions.ts";
 import {
   holdsSlices,
   readChannels as readFileChannels,
   readHeader as readFileHeader,
   readVolume as readFileVolume,
   type ScanHeader,
-  scanExtension,
 } from "../volume/files.ts";
 import type { Volume } from "../volume/volume.ts";
 import type { Targets } from "./regions.ts";

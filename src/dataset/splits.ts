@@ -1,7 +1,7 @@
 import { fail } from "../util/errors.ts";
+import { listSome } from "../util/list-some.ts";
 import { random } from "../util/random.ts";
 import type { Groups } from "./groups.ts";
-import { listSome } from "./layout.ts";
 import type { Dataset, Fold } from "./types.ts";
 
 export interface SplitOptions {

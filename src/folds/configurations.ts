@@ -1,9 +1,9 @@
 import { basename, resolve } from "node:path";
-import { listSome } from "../dataset/layout.ts";
 import { foldFolder, loadModels } from "../model/files.ts";
 import { knownCases } from "../model/known-cases.ts";
 import type { Model } from "../model/types.ts";
 import { fail } from "../util/errors.ts";
+import { listSome } from "../util/list-some.ts";
 import { type FoldsFile, readFoldRuns, readFoldsFile } from "./record.ts";
 
 /** A cross-validation that is to be compared with others on the same folds. */

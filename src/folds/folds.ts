@@ -3,7 +3,6 @@ import { readdir, rm, rmdir } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { type Groups, parseGroups } from "../dataset/groups.ts";
-import { listSome } from "../dataset/layout.ts";
 import { targetNames } from "../dataset/regions.ts";
 import { foldsOf } from "../dataset/splits.ts";
 import type { Dataset, Fold } from "../dataset/types.ts";
@@ -14,7 +13,7 @@ import { parseBudget } from "../train/budget.ts";
 import { readTeachers } from "../train/distil.ts";
 import { availableBytes, sizeText, totalBytes } from "../train/memory.ts";
 import { durationText, silentProgress } from "../train/progress.ts";
-import { checkSameSettings, clearRunFolder, openFolder, runPaths, startTime } from "../train/run-folder.ts";
+import { checkSameSettings, clearRunFolder, openFolder, runPaths } from "../train/run-folder.ts";
 import {
   checkRunMemory,
   dataRecord,
@@ -28,6 +27,8 @@ import {
 import type { TrainOptions } from "../train/train.ts";
 import { fail } from "../util/errors.ts";
 import { readJson, writeFileAtomic } from "../util/files.ts";
+import { listSome } from "../util/list-some.ts";
+import { startTime } from "../util/time.ts";
 import { lunetVersion } from "../util/version.ts";
 import type { FoldOrder } from "./process.ts";
 import { runFoldProcesses } from "./processes.ts";

@@ -1,7 +1,8 @@
 import { existsSync, realpathSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { channelSuffix, findCases, listSome, stemOf } from "../dataset/layout.ts";
+import { findCases } from "../dataset/layout.ts";
+import { channelSuffix, stemOf } from "../dataset/names.ts";
 import { readDataset } from "../dataset/read.ts";
 import { dicomCaseId } from "../dataset/scan.ts";
 import type { DatasetCase } from "../dataset/types.ts";
@@ -10,7 +11,9 @@ import { knownCases } from "../model/known-cases.ts";
 import type { Model } from "../model/types.ts";
 import { fail } from "../util/errors.ts";
 import { explainFileError } from "../util/files.ts";
-import { holdsSlices, scanExtension, scanExtensions, writeStack, writeVolume } from "../volume/files.ts";
+import { listSome } from "../util/list-some.ts";
+import { scanExtension, scanExtensions } from "../volume/extensions.ts";
+import { holdsSlices, writeStack, writeVolume } from "../volume/files.ts";
 import type { Volume } from "../volume/volume.ts";
 
 /** Which cases of a data set to predict: `val` and `train` are those of the models themselves. */

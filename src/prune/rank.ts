@@ -1,9 +1,9 @@
-import { setImmediate } from "node:timers/promises";
 import type { Graph } from "../engine/graph.ts";
 import type { Backend, LossSpec, TensorMap } from "../engine/types.ts";
 import { prunableLayers } from "../net/remove.ts";
 import type { NetSpec } from "../net/spec.ts";
 import type { BatchSource } from "../train/loop.ts";
+import { pause } from "../util/pause.ts";
 import type { Random } from "../util/random.ts";
 import { batchScores, normaliseByLayer, randomScores, type Scores, weightScores } from "./importance.ts";
 import type { Criterion } from "./types.ts";
@@ -51,7 +51,7 @@ export async function rankChannels(options: RankOptions): Promise<Scores | null>
         });
       }
       options.onBatch?.(done + 1);
-      await setImmediate(); // lets a signal in
+      await pause(); // lets a signal in
       if (options.stop?.()) return null;
     }
   } finally {

@@ -1,5 +1,6 @@
-import { type Fingerprint, fingerprintDataset } from "../dataset/fingerprint.ts";
+import { fingerprintDataset } from "../dataset/fingerprint.ts";
 import { type Groups, parseGroups } from "../dataset/groups.ts";
+import type { Fingerprint } from "../dataset/measure.ts";
 import { planDataset } from "../dataset/plan.ts";
 import { readDataset } from "../dataset/read.ts";
 import { targetNames } from "../dataset/regions.ts";

@@ -8,7 +8,7 @@ import { loadModel } from "../model/files.ts";
 import type { Model } from "../model/types.ts";
 import { pruneNet } from "../prune/prune.ts";
 import type { CurveRecord } from "../prune/types.ts";
-import { readLog } from "../train/log.ts";
+import { readLog } from "../train/file-store.ts";
 import { type Progress, silentProgress } from "../train/progress.ts";
 import { runPaths } from "../train/run-folder.ts";
 import { trainNet } from "../train/train.ts";

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { makeBatch } from "../dataset/loader.ts";
-import type { LoaderData } from "./loader.ts";
+import type { LoaderData } from "./direct-loader.ts";
 
 // Makes the batch of every step it is asked for; the reply's buffers move to the other thread without a copy.
 const { cases, plan, options } = workerData as LoaderData;

@@ -2,7 +2,8 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { Plan, PreparedCase } from "../dataset/types.ts";
 import { random } from "../util/random.ts";
 import type { Vec3 } from "../volume/volume.ts";
-import { createDirectLoader, createWorkerLoader, type Loader, shareCase } from "./loader.ts";
+import { createDirectLoader, type Loader } from "./direct-loader.ts";
+import { createWorkerLoader, shareCase } from "./loader.ts";
 
 const shape: Vec3 = [6, 7, 8];
 const cases: PreparedCase[] = [1, 2, 3].map((seed) => {

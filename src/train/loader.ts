@@ -1,18 +1,7 @@
 import { Worker } from "node:worker_threads";
-import { type BatchOptions, makeBatch } from "../dataset/loader.ts";
-import type { Plan, PreparedCase } from "../dataset/types.ts";
+import type { PreparedCase } from "../dataset/types.ts";
 import type { Batch } from "../engine/types.ts";
-import type { BatchSource } from "./loop.ts";
-
-export interface LoaderData {
-  cases: PreparedCase[];
-  plan: Plan;
-  options: Omit<BatchOptions, "step">;
-}
-
-export interface Loader extends BatchSource {
-  close(): Promise<void>;
-}
+import type { Loader, LoaderData } from "./direct-loader.ts";
 
 /** Batches that are made ahead of the step that is running. */
 const ahead = 2;
@@ -25,14 +14,6 @@ export function shareCase(prepared: PreparedCase): PreparedCase {
   const label = new Uint8Array(new SharedArrayBuffer(prepared.label.byteLength));
   label.set(prepared.label);
   return { ...prepared, image, label };
-}
-
-/** Batches made on the spot, in this thread. */
-export function createDirectLoader(data: LoaderData): Loader {
-  return {
-    next: async (step) => makeBatch(data.cases, data.plan, { ...data.options, step }),
-    close: async () => {},
-  };
 }
 
 /**

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { appendLine } from "../util/json-lines.ts";
-import { type EpochRecord, progressChart, readLog, rewindLog, waitingShare } from "./log.ts";
+import { readLog, rewindLog } from "./file-store.ts";
+import { type EpochRecord, progressChart, waitingShare } from "./log.ts";
 
 let folder: string;
 beforeAll(async () => {

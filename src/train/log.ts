@@ -1,5 +1,5 @@
 import { stackCharts } from "../util/chart.ts";
-import { parseLines, readLines, rewindLines } from "../util/json-lines.ts";
+import { parseLines } from "../util/parse-lines.ts";
 
 /** One line of log.jsonl. Dice values lie in [0, 1]. */
 export interface EpochRecord {
@@ -24,12 +24,6 @@ export interface EpochRecord {
 }
 
 export const parseLog = (text: string): EpochRecord[] => parseLines(text);
-
-export const readLog = (path: string): Promise<EpochRecord[]> => readLines(path);
-
-/** Drops the records from an epoch on, so that a run resumed in it goes on as if it had never stopped. */
-export const rewindLog = (path: string, epoch: number): Promise<EpochRecord[]> =>
-  rewindLines(path, (record: EpochRecord) => record.epoch < epoch);
 
 /** Share of the time of all steps that they waited for their batches. */
 export function waitingShare(records: readonly Pick<EpochRecord, "seconds" | "waitingShare">[]): number {

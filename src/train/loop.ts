@@ -1,6 +1,6 @@
-import { setImmediate } from "node:timers/promises";
 import type { Batch, StepOptions, TensorMap, Trainer } from "../engine/types.ts";
 import { UserError } from "../util/errors.ts";
+import { pause } from "../util/pause.ts";
 
 /** What an epoch has added up so far; plain numbers, so that a checkpoint in mid-epoch can hold it. */
 export interface EpochSums {
@@ -69,7 +69,7 @@ export async function runSteps(options: RunStepsOptions): Promise<number> {
     times.waited += (ready - start) / 1000;
     times.seconds += (performance.now() - start) / 1000;
     options.onStep?.(step);
-    await setImmediate(); // lets signals and messages in between two steps
+    await pause(); // lets signals and messages in between two steps
     if (options.stop?.()) break;
   }
   return step;

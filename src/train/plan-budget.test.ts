@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Fingerprint } from "../dataset/fingerprint.ts";
+import type { Fingerprint } from "../dataset/measure.ts";
 import { planDataset } from "../dataset/plan.ts";
 import type { Dataset, Plan } from "../dataset/types.ts";
 import { type Vec3, voxelCount } from "../volume/volume.ts";

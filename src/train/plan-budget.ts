@@ -1,4 +1,4 @@
-import type { Fingerprint } from "../dataset/fingerprint.ts";
+import type { Fingerprint } from "../dataset/measure.ts";
 import { type PlanOverrides, planDataset } from "../dataset/plan.ts";
 import { patchLadder } from "../dataset/plan-patch.ts";
 import { medianSizeAt } from "../dataset/plan-spacing.ts";

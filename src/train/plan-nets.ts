@@ -1,4 +1,4 @@
-import type { Fingerprint } from "../dataset/fingerprint.ts";
+import type { Fingerprint } from "../dataset/measure.ts";
 import { sizeAt } from "../dataset/plan-spacing.ts";
 import type { Plan } from "../dataset/types.ts";
 import { countParameters } from "../net/count.ts";

@@ -1,19 +1,23 @@
 import type { PreparedCase } from "../dataset/types.ts";
 import type { Graph } from "../engine/graph.ts";
 import type { Trainer } from "../engine/types.ts";
+import { startTime } from "../util/time.ts";
 import { lunetVersion } from "../util/version.ts";
 import { voxelCount } from "../volume/volume.ts";
 import { type CheckPlanInput, epochStepsOf, parseBudget, planChecks, stepsInTime } from "./budget.ts";
 import { measureStep } from "./calibrate.ts";
+import type { Loader } from "./direct-loader.ts";
 import { dropoutFactors } from "./dropout.ts";
-import type { Loader } from "./loader.ts";
 import { augmentationFor } from "./presets.ts";
-import { silentProgress } from "./progress.ts";
-import { type RunFile, startTime } from "./run-folder.ts";
+import type { Progress } from "./progress.ts";
+import type { RunFile } from "./run-folder.ts";
 import { modelOf } from "./session.ts";
-import { dataRecord, type RunSetup } from "./setup.ts";
+import type { RunSetup } from "./setup.ts";
 import type { TrainOptions } from "./train.ts";
 import { type Validator, voxelsPerCase } from "./validate.ts";
+
+/** Of a run's options, what its record holds beside the setup. */
+export type PlanOptions = Pick<TrainOptions, "budget" | "epochSteps" | "folds" | "groups" | "settings">;
 
 export interface PlanParts {
   trainer: Trainer;
@@ -22,6 +26,9 @@ export interface PlanParts {
   validator: Validator | null;
   validation: readonly PreparedCase[];
   engine: RunFile["engine"];
+  progress: Progress;
+  /** Where the data lie. */
+  data: RunFile["data"];
   /** performance.now() at the start of the call. */
   began: number;
 }
@@ -31,13 +38,12 @@ export interface PlanParts {
  * is the performance.now() at which a run in minutes must begin its closing check.
  */
 export async function planRun(
-  options: TrainOptions,
+  options: PlanOptions,
   setup: RunSetup,
   parts: PlanParts,
 ): Promise<{ run: RunFile; deadline: number }> {
   const { settings, net, plan, trainingCases, validationCases } = setup;
-  const { trainer, graph, batches, validator, validation, began } = parts;
-  const { progress = silentProgress } = options;
+  const { trainer, graph, batches, validator, validation, began, data, progress } = parts;
   const budget = parseBudget(options.budget ?? {});
   const epochSteps = options.epochSteps ?? epochStepsOf(trainingCases.length, settings.batch);
   const shapes = validation.map(({ shape }) => shape);
@@ -51,7 +57,7 @@ export async function planRun(
     version: 1,
     lunet: lunetVersion(),
     started: startTime(),
-    data: dataRecord(options, setup.dataset),
+    data,
     netName: setup.netName,
     net,
     parameters: setup.parameters,

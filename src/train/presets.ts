@@ -1,4 +1,3 @@
-import { resolve } from "node:path";
 import { type AugmentLevel, augmentLevels } from "../dataset/augment-chain.ts";
 import { poolFactors } from "../dataset/topology.ts";
 import type { Plan } from "../dataset/types.ts";
@@ -177,7 +176,6 @@ export function resolveSettings(name: PresetName, given: GivenSettings, plan: Pl
   const stated = Object.fromEntries(Object.entries(plain).filter(([, value]) => value !== undefined));
   const settings: TrainSettings = { ...base, ...stated };
   if (settings.distil) {
-    settings.distil = settings.distil.map((path) => resolve(path));
     settings.distilWeight ??= 0.5;
     settings.distilTemperature ??= 2;
   }

@@ -11,7 +11,6 @@ import {
   openRunFolder,
   type RunFile,
   runPaths,
-  startTime,
   writeRunFile,
 } from "./run-folder.ts";
 
@@ -101,10 +100,5 @@ describe("run folder", () => {
       "another --recovery-steps (4)",
     );
     expect(() => checkSameSettings({ groups: "^(a)" }, { ...run, groups: "^(b)" })).toThrow("another --groups (^(b))");
-  });
-
-  it("takes a fixed time from the environment", () => {
-    expect(startTime({ SOURCE_DATE_EPOCH: "86400" })).toBe("1970-01-02T00:00:00.000Z");
-    expect(() => startTime({ SOURCE_DATE_EPOCH: "today" })).toThrow("SOURCE_DATE_EPOCH");
   });
 });

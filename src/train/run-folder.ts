@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { access, constants, mkdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
-import type { SkippedCase } from "../dataset/fingerprint.ts";
+import type { SkippedCase } from "../dataset/measure.ts";
 import { foldsFileName } from "../model/files.ts";
 import type { NetSpec } from "../net/spec.ts";
 import { fail } from "../util/errors.ts";
@@ -212,12 +212,4 @@ export function checkSameSettings(
         `resume without this option, or start a new run with another --out.`,
     );
   }
-}
-
-/** Now, or SOURCE_DATE_EPOCH (reproducible-builds.org: seconds since 1970) where it is set, as ISO 8601. */
-export function startTime(environment: Record<string, string | undefined> = process.env): string {
-  const fixed = environment.SOURCE_DATE_EPOCH;
-  if (fixed === undefined) return new Date().toISOString();
-  if (!/^\d{1,12}$/.test(fixed)) fail(`Expected SOURCE_DATE_EPOCH to be seconds since 1970, but it is "${fixed}".`);
-  return new Date(Number(fixed) * 1000).toISOString();
 }

@@ -7,7 +7,7 @@ import type { Batch, TensorMap, Trainer } from "../engine/types.ts";
 import { buildGraph, initialise } from "../net/build.ts";
 import { parseNet } from "../net/make.ts";
 import { readCheckpoint } from "./checkpoint.ts";
-import { readLog } from "./log.ts";
+import { createFileStore, readLog } from "./file-store.ts";
 import { presetSettings } from "./presets.ts";
 import { silentProgress } from "./progress.ts";
 import { type RunFile, readRunFile, runPaths } from "./run-folder.ts";
@@ -94,9 +94,9 @@ function fakeTrainer(pace: (step: number) => number, onStep?: (step: number) => 
 
 function session(name: string, trainer: Trainer, more: Partial<Session> = {}): Session {
   const batches = { next: async () => ({}) as Batch };
-  const paths = runPaths(join(parent, name));
+  const store = createFileStore(runPaths(join(parent, name)));
   const deadline = Number.POSITIVE_INFINITY;
-  return { run, paths, plan, graph, trainer, batches, validator: null, progress: silentProgress, deadline, ...more };
+  return { run, store, plan, graph, trainer, batches, validator: null, progress: silentProgress, deadline, ...more };
 }
 
 /** ms a step of a machine that was measured at 100 and turns slow after 100 steps. */

@@ -3,19 +3,17 @@ import type { Plan } from "../dataset/types.ts";
 import type { Graph } from "../engine/graph.ts";
 import type { TensorMap, Trainer } from "../engine/types.ts";
 import { quantile } from "../evaluate/bootstrap.ts";
-import { modelToBytes } from "../model/file.ts";
 import type { Model } from "../model/types.ts";
 import { withoutHeads } from "../net/build.ts";
-import { writeFileAtomic } from "../util/files.ts";
-import { appendLine } from "../util/json-lines.ts";
 import { replan } from "./budget.ts";
-import { type Best, type Checkpoint, writeCheckpoint } from "./checkpoint.ts";
+import type { Best, Checkpoint } from "./checkpoint.ts";
 import { dropoutFactors } from "./dropout.ts";
-import { type EpochRecord, progressChart, rewindLog, waitingShare } from "./log.ts";
+import { type EpochRecord, progressChart, waitingShare } from "./log.ts";
 import { type BatchSource, type EpochSums, emptySums, runSteps, type StepTimes } from "./loop.ts";
 import { type Progress, progressText } from "./progress.ts";
-import { type RunFile, type RunPaths, type RunScore, writeRunFile } from "./run-folder.ts";
+import type { RunFile, RunScore } from "./run-folder.ts";
 import { learningRateAt } from "./schedule.ts";
+import type { RunStore } from "./store.ts";
 import type { Validator } from "./validate.ts";
 
 /** Epochs over whose paces the median is taken. */
@@ -26,7 +24,7 @@ const tellShare = 0.05;
 /** What a prepared run works with. */
 export interface Session {
   run: RunFile;
-  paths: RunPaths;
+  store: RunStore;
   plan: Plan;
   graph: Graph;
   trainer: Trainer;
@@ -62,24 +60,23 @@ export function epochOf(step: number, sums: Pick<EpochSums, "steps">, epochSteps
  * written on the way. The trainer must hold the checkpoint's weights and state. Returns the run with its state and result.
  */
 export async function runSession(session: Session, start: Checkpoint): Promise<RunFile> {
-  const { paths, graph, trainer, batches, validator, progress, signal, deadline } = session;
+  const { store, graph, trainer, batches, validator, progress, signal, deadline } = session;
   let { run } = session;
   const { epochSteps, settings } = run;
   let { steps } = run;
   let { step, best, lastDice, sums } = start;
-  const records = await rewindLog(paths.log, epochOf(step, sums, epochSteps));
+  const records = await store.records(epochOf(step, sums, epochSteps));
   const began = performance.now();
   const secondsLeft = (): number =>
     ((performance.now() - began) / 1000 / Math.max(1, step - start.step)) * (steps - step);
   const save = async (): Promise<void> =>
-    writeCheckpoint(
-      paths.checkpoint,
+    store.writeCheckpoint(
       { step, parameters: await trainer.getParameters(), state: await trainer.getState(), best, lastDice, sums },
       graph.params,
     );
   const conclude = async (state: RunFile["state"], result: RunFile["result"]): Promise<RunFile> => {
     const concluded: RunFile = { ...run, state, result };
-    await writeRunFile(paths.run, concluded);
+    await store.writeRun(concluded);
     return concluded;
   };
 
@@ -106,7 +103,7 @@ export async function runSession(session: Session, start: Checkpoint): Promise<R
     if (fits === null) return;
     steps = step + fits;
     run = { ...run, steps, replans: [...(run.replans ?? []), { step, steps }] };
-    await writeRunFile(paths.run, run);
+    await store.writeRun(run);
     if (Math.abs(steps / told - 1) < tellShare) return;
     told = steps;
     progress.say(`${(1000 * pace).toFixed(0)} ms a step: now ${steps} steps, to end in time`);
@@ -167,7 +164,7 @@ export async function runSession(session: Session, start: Checkpoint): Promise<R
       validationSeconds: round(checked ? checked.seconds : 0),
       waitingShare: round(times.waited / Math.max(1e-9, times.seconds)),
     };
-    await appendLine(paths.log, record);
+    await store.addRecord(record);
     records.push(record);
     progress.say(
       progressText({
@@ -184,11 +181,8 @@ export async function runSession(session: Session, start: Checkpoint): Promise<R
       sums = emptySums();
       await save();
     }
-    if (best && checked) await writeModel(paths.best, modelOf(run, session.plan, best.weights, best));
-    await writeFileAtomic(
-      paths.chart,
-      progressChart(records, targetNames(session.plan), `${run.netName} on ${run.data.name}`),
-    );
+    if (best && checked) await store.writeModel("best", modelOf(run, session.plan, best.weights, best));
+    await store.writeChart(progressChart(records, targetNames(session.plan), `${run.netName} on ${run.data.name}`));
     if (!outOfTime && step < steps) await keepTime(epochs, record);
   }
 
@@ -197,12 +191,12 @@ export async function runSession(session: Session, start: Checkpoint): Promise<R
   }
   const weights = await trainer.getAverage();
   const last: RunScore = { step, meanDice: lastDice && mean(lastDice), dice: lastDice };
-  await writeModel(paths.last, modelOf(run, session.plan, weights, last));
+  await store.writeModel("last", modelOf(run, session.plan, weights, last));
   if (!validator || !best) {
-    await writeModel(paths.best, modelOf(run, session.plan, weights, last));
+    await store.writeModel("best", modelOf(run, session.plan, weights, last));
     return conclude(outOfTime ? "stopped at the time limit" : "finished", { best: last, last });
   }
-  await writeModel(paths.best, modelOf(run, session.plan, best.weights, best));
+  await store.writeModel("best", modelOf(run, session.plan, best.weights, best));
   const result = { best: { step: best.step, meanDice: best.score, dice: best.dice }, last };
   return conclude(outOfTime ? "stopped at the time limit" : "finished", result);
 }
@@ -276,10 +270,6 @@ export function modelOf(
     },
     tensors: withoutHeads(tensors),
   };
-}
-
-function writeModel(path: string, model: Model): Promise<void> {
-  return writeFileAtomic(path, modelToBytes(model));
 }
 
 function mean(values: readonly number[]): number {

@@ -1,30 +1,27 @@
 import { resolve } from "node:path";
 import { fingerprintSound, skippedText } from "../dataset/bad-cases.ts";
-import { fingerprintDataset, type SkippedCase } from "../dataset/fingerprint.ts";
+import { fingerprintDataset } from "../dataset/fingerprint.ts";
 import { parseGroups } from "../dataset/groups.ts";
 import { countLabels } from "../dataset/load.ts";
-import { planDataset } from "../dataset/plan.ts";
+import type { SkippedCase } from "../dataset/measure.ts";
 import { readDataset } from "../dataset/read.ts";
-import { netOutput } from "../dataset/regions.ts";
 import { readHeader } from "../dataset/scan.ts";
 import { softBytes } from "../dataset/soft.ts";
-import { foldsOf, type SplitOptions } from "../dataset/splits.ts";
-import { poolFactors, roundUpPatch } from "../dataset/topology.ts";
-import type { Dataset, Plan, Region } from "../dataset/types.ts";
+import { poolFactors } from "../dataset/topology.ts";
+import type { Dataset, Plan } from "../dataset/types.ts";
 import { MEMORY_LIMIT } from "../engine/wasm/arena.ts";
 import { planMemory, planMeterMemory } from "../engine/wasm/plan-memory.ts";
 import { planFromJson } from "../model/header.ts";
 import { buildGraph } from "../net/build.ts";
-import { countParameters } from "../net/count.ts";
-import { type MakeOptions, optionsOfPlan, parseNet } from "../net/make.ts";
+import { type MakeOptions, parseNet } from "../net/make.ts";
 import type { NetSpec, UnitSpec } from "../net/spec.ts";
 import { fail, UserError } from "../util/errors.ts";
 import { readJson } from "../util/files.ts";
 import { spacingOf, type Vec3, voxelCount } from "../volume/volume.ts";
-import { autoWeights, checkWeightCount } from "./class-weights.ts";
 import { availableBytes, checkMemory, type MemoryNeed } from "./memory.ts";
 import { type GivenSettings, type PresetName, resolveSettings, type TrainSettings, trainSpecOf } from "./presets.ts";
 import type { Progress } from "./progress.ts";
+import { fitting, resolveSetup } from "./resolve-setup.ts";
 import type { RunFile } from "./run-folder.ts";
 
 /** What a run is asked for; anything left out is a default, or the started run's own on resume. */
@@ -77,8 +74,6 @@ export interface RunSetup {
   skipped?: SkippedCase[];
 }
 
-export const defaultNet = "lean:8";
-
 /** Reads and plans everything of a new run; no voxels are kept. */
 export async function setUpRun(options: SetupOptions, progress: Progress): Promise<RunSetup> {
   const { images, labels, skipBad = false } = options;
@@ -87,45 +82,26 @@ export async function setUpRun(options: SetupOptions, progress: Progress): Promi
   const sound = skipBad ? await fingerprintSound(whole, { onProgress }) : undefined;
   const { dataset, skipped } = sound ?? { dataset: whole, skipped: [] };
   for (const text of skippedText(skipped)) progress.say(text);
-  const isSkipped = new Set(skipped.map((bad) => bad.case));
-  const keep = (ids: string[]): string[] => ids.filter((id) => !isSkipped.has(id));
-  const asked = options.fold === undefined ? 0 : options.fold;
-  const { fold, trainingCases, validationCases } = options.cases
-    ? { fold: asked, trainingCases: keep(options.cases.training), validationCases: keep(options.cases.validation) }
-    : casesOf(dataset, asked, {
-        folds: options.folds,
-        groups: options.groups === undefined ? undefined : await parseGroups(options.groups),
-      });
-  let plan: Plan;
-  if (typeof options.plan === "string") plan = await readPlanFile(options.plan, dataset);
-  else if (options.plan) plan = fitting(options.plan, dataset, "the plan");
-  else {
-    const fingerprint = sound?.fingerprint ?? (await fingerprintDataset(dataset, { onProgress }));
-    const pools = options.levels === undefined ? undefined : options.levels - 1;
-    plan = planDataset(fingerprint, dataset, { pools });
-  }
-  if (options.mirrorAxes) plan = { ...plan, mirrorAxes: options.mirrorAxes };
-  const { netName, net } = await netOf(options, plan);
-  // A net given as widths brings its own pools; the plan follows it.
-  plan = { ...plan, pools: net.pools, kernels: net.kernels, patch: roundUpPatch(plan.patch, net.pools) };
-  const settings = resolveSettings(options.preset ?? "strong", options.settings ?? {}, plan);
-  if (settings.classWeights?.auto && settings.classWeights.values.length === 0) {
-    const voxels = await countLabels(dataset, trainingCases, {
-      onProgress: (done, total) => progress.live(`counting labels ${done}/${total}`),
-    });
-    settings.classWeights = autoWeights(voxels, plan);
-  }
-  if (settings.classWeights) checkWeightCount(settings.classWeights, plan);
-  if (!settings.distil && (settings.distilWeight ?? settings.distilTemperature) !== undefined) {
-    fail(
-      "Expected models to learn from with --distil-weight and --distil-temperature; add --distil MODEL, or leave them out.",
-    );
-  }
-  const { parameters } = countParameters(net);
-  return {
-    ...{ dataset, plan, netName, net, parameters, settings, fold, trainingCases, validationCases },
-    ...(skipped.length > 0 ? { skipped } : {}),
-  };
+  return resolveSetup(
+    { ...options, settings: withAbsolutePaths(options.settings) },
+    {
+      dataset,
+      skipped,
+      groups: options.groups === undefined ? undefined : await parseGroups(options.groups),
+      plan: typeof options.plan === "string" ? await readPlanFile(options.plan, dataset) : options.plan,
+      fingerprint: async () => sound?.fingerprint ?? fingerprintDataset(dataset, { onProgress }),
+      readNet,
+      countLabels: (ids) =>
+        countLabels(dataset, ids, {
+          onProgress: (done, total) => progress.live(`counting labels ${done}/${total}`),
+        }),
+    },
+  );
+}
+
+/** A run is resumed from any folder, so the models that it learns from are found by absolute paths. */
+function withAbsolutePaths(given: GivenSettings = {}): GivenSettings {
+  return given.distil ? { ...given, distil: given.distil.map((path) => resolve(path)) } : given;
 }
 
 /** Where the data of a run lie, to find them again on resume. */
@@ -186,7 +162,7 @@ export function statedOptions(
     mirrorAxes,
     epochSteps,
   } = options;
-  const resolved = resolveSettings(preset ?? settings.preset, given, plan);
+  const resolved = resolveSettings(preset ?? settings.preset, withAbsolutePaths(given), plan);
   const { weightDecay, ...plain } = given;
   const keys = Object.entries(plain).flatMap(([key, value]) => (value === undefined ? [] : [key]));
   if (weightDecay !== undefined) keys.push("optimiser");
@@ -197,22 +173,6 @@ export function statedOptions(
   return { preset, ...shape, fold, folds, groups, engine, mirrorAxes, epochSteps, ...stated };
 }
 
-function casesOf(dataset: Dataset, fold: number | null, split: SplitOptions) {
-  if (fold === null) {
-    return { fold, trainingCases: dataset.training.map((entry) => entry.id), validationCases: [] as string[] };
-  }
-  const folds = foldsOf(dataset, split);
-  if (!Number.isInteger(fold) || fold < 0 || fold >= folds.length) {
-    fail(`Expected --fold to be 0 to ${folds.length - 1}, or none to train on all cases, but got ${fold}.`);
-  }
-  if (folds[fold].train.length === 0) {
-    fail(
-      `Expected training cases in fold ${fold}, but splits.json lists none; mend the file or choose another --fold.`,
-    );
-  }
-  return { fold, trainingCases: folds[fold].train, validationCases: folds[fold].val };
-}
-
 async function readPlanFile(path: string, dataset: Dataset): Promise<Plan> {
   const value = await readJson(path);
   return fitting(
@@ -220,68 +180,6 @@ async function readPlanFile(path: string, dataset: Dataset): Promise<Plan> {
     dataset,
     path,
   );
-}
-
-/** The plan of a file, if it is one for this data set. */
-function fitting(plan: Plan, dataset: Dataset, where: string): Plan {
-  const values = (labels: { value: number }[]): string => labels.map(({ value }) => value).join(", ");
-  const words = (regions: Region[] = []): string => regions.map((r) => `[${r.values}] painted ${r.paint}`).join(", ");
-  if (words(plan.regions) !== words(dataset.regions)) {
-    fail(
-      `Expected ${where} to fit the data set, whose regions are ${words(dataset.regions) || "none"}, but it has ` +
-        `${words(plan.regions) || "none"}; make a plan from this data set.`,
-    );
-  }
-  if (plan.channels.length !== dataset.channels.length || values(plan.labels) !== values(dataset.labels)) {
-    fail(
-      `Expected ${where} to fit the data set (${dataset.channels.length} channels, labels ${values(dataset.labels)}), but it ` +
-        `has ${plan.channels.length} channels and labels ${values(plan.labels)}; make a plan from this data set.`,
-    );
-  }
-  return plan;
-}
-
-async function netOf(options: SetupOptions, plan: Plan): Promise<{ netName: string; net: NetSpec }> {
-  const netName = options.net ?? defaultNet;
-  const levels = plan.pools.length + 1;
-  if (options.levels !== undefined && options.levels !== levels) {
-    fail(`Expected --levels to be ${levels} as in the plan, but got ${options.levels}; leave out --levels or --plan.`);
-  }
-  const net =
-    options.spec ??
-    (await readNet(netName, {
-      ...optionsOfPlan(plan),
-      convs: options.convs ?? 2,
-      unit: statedUnit(options),
-    }));
-  for (const [key, value] of Object.entries(statedUnit(options))) {
-    const own = net.unit[key as keyof UnitSpec];
-    if (own !== value) {
-      fail(
-        `Expected --${key} to be ${own} as in the net of --net, but got ${value}; leave out --${key}, or change the net.`,
-      );
-    }
-  }
-  const { output, outputChannels } = netOutput(plan);
-  if (
-    net.inputChannels !== plan.channels.length ||
-    net.outputChannels !== outputChannels ||
-    (plan.regions && net.output !== output)
-  ) {
-    fail(
-      `Expected a net with ${plan.channels.length} input and ${outputChannels} output channels (${output}) for this data set, ` +
-        `but --net has ${net.inputChannels} and ${net.outputChannels} (${net.output}).`,
-    );
-  }
-  return { netName, net };
-}
-
-/** The fields of a net's unit that were stated, checked. */
-function statedUnit({ order, norm, slope }: SetupOptions): Partial<UnitSpec> {
-  if (slope !== undefined && !(slope >= 0 && slope <= 1)) {
-    fail(`Expected --slope to be a number from 0 (ReLU) to 1, but got ${slope}.`);
-  }
-  return { ...(order && { order }), ...(norm && { norm }), ...(slope !== undefined && { slope }) };
 }
 
 /** The net of a name, or of the widths in a .json file. */

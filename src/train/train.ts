@@ -1,32 +1,30 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import type { AugmentLevel } from "../dataset/augment.ts";
-import { createBackend } from "../engine/backend.ts";
-import type { Trainer } from "../engine/types.ts";
+import { type BackendOptions, createBackend } from "../engine/backend.ts";
 import { planMemory } from "../engine/wasm/plan-memory.ts";
-import { buildGraph, initialise, supervisedLevels } from "../net/build.ts";
+import { supervisedLevels } from "../net/build.ts";
 import type { NetSpec } from "../net/spec.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import type { Budget } from "./budget.ts";
-import { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
+import { readCheckpoint } from "./checkpoint.ts";
 import { addSoftTargets, casesOfTeachers, readTeachers, type Teachers } from "./distil.ts";
-import { createWorkerLoader, type Loader } from "./loader.ts";
+import { createFileStore } from "./file-store.ts";
+import { createWorkerLoader } from "./loader.ts";
 import { missingClasses } from "./missing-classes.ts";
-import { planRun } from "./plan-run.ts";
 import { prepareCases } from "./prepare.ts";
 import { trainSpecOf } from "./presets.ts";
-import { durationText, type Progress, silentProgress } from "./progress.ts";
+import { type Progress, silentProgress } from "./progress.ts";
+import { checkSameSettings, clearRunFolder, openRunFolder, type RunFile, runPaths } from "./run-folder.ts";
+import { runTraining } from "./run-training.ts";
 import {
-  checkSameSettings,
-  clearRunFolder,
-  openRunFolder,
-  type RunFile,
-  runPaths,
-  writeRunFile,
-} from "./run-folder.ts";
-import { freshCheckpoint, runSession } from "./session.ts";
-import { checkRunMemory, type RunSetup, type SetupOptions, setUpAgain, setUpRun, statedOptions } from "./setup.ts";
-import { createValidator } from "./validate.ts";
+  checkRunMemory,
+  dataRecord,
+  type RunSetup,
+  type SetupOptions,
+  setUpAgain,
+  setUpRun,
+  statedOptions,
+} from "./setup.ts";
 
 export interface TrainOptions extends SetupOptions {
   /** Run folder. */
@@ -40,6 +38,8 @@ export interface TrainOptions extends SetupOptions {
   /** Steps between checkpoints; default about one pass over the cases. */
   epochSteps?: number;
   engine?: "wasm" | "reference";
+  /** Forces a register tile of the wasm engine: machines with other vectors, and pages, round alike with the same one. */
+  tiles?: BackendOptions["tiles"];
   /** Compute threads; they change the time, not the result. */
   threads?: number;
   /** Less memory for more time (TrainSpec.recompute); the result is the same. */
@@ -87,77 +87,43 @@ export async function trainNet(options: TrainOptions): Promise<TrainResult> {
   if (setup.settings.deepSupervision) progress.say(headWords(setup.net));
   if (teachers) tellTeachers(teachers, teacherCases ?? [], setup, progress);
 
-  const engine = previous?.engine ?? options.engine ?? "wasm";
   const { training, validation } = await prepareCases(setup, progress);
   for (const warning of missingClasses(training, setup)) progress.say(warning);
-  const { plan, net, settings } = setup;
-  const { deepSupervision } = settings;
-  const graph = buildGraph(net, { batch: settings.batch, shape: settings.window, deepSupervision });
-  const open: { close(): unknown }[] = [];
+  const engine = previous?.engine ?? options.engine ?? "wasm";
+  const { threads, tiles } = options;
   try {
-    const backend = await createBackend({ name: engine, threads: options.threads });
-    open.push(backend);
-    if (teachers) {
-      // Before the trainer has its memory, and within the least that it may take: options that only save memory or time must not
-      // change the windows, and so the probabilities.
-      const maxBytes = planMemory(graph, trainSpecOf(settings, true), { threads: 1 }).total;
-      const temperature = settings.distilTemperature!;
-      await addSoftTargets(training, teachers, { backend, plan, temperature, maxBytes, progress });
-    }
-    const trainer = await backend.trainer(graph, trainSpecOf(settings, lowMemory));
-    open.push(trainer);
-    trainer.setParameters(initialise(graph, settings.seed));
-    const { seed, batch, window, shift, foreground } = settings;
-    const startLoader = (augment: AugmentLevel): Loader => {
-      const loader = createWorkerLoader({
-        cases: training,
-        plan,
-        options: { seed, batch, augment, shift, foreground, patch: window },
+    const backend = await createBackend({ name: engine, threads, tiles });
+    try {
+      const run = await runTraining({
+        ...{ setup, training, validation, backend, engine, lowMemory, previous, options, progress, signal, began },
+        startLoader: createWorkerLoader,
+        store: createFileStore(paths),
+        data: dataRecord(options, setup.dataset),
+        readCheckpoint: async () => (existsSync(paths.checkpoint) ? readCheckpoint(paths.checkpoint) : null),
+        beforeTrainer: async (graph) => {
+          if (!teachers) return;
+          const { plan, settings } = setup;
+          // Within the least memory that the trainer may take: options that only save memory or time must not change the windows,
+          // and so the probabilities.
+          const maxBytes = planMemory(graph, trainSpecOf(settings, true), { threads: 1 }).total;
+          const temperature = settings.distilTemperature!;
+          await addSoftTargets(training, teachers, { backend, plan, temperature, maxBytes, progress });
+        },
+        more: teachers ? { teachers: teachers.records, ...(teacherCases ? { teacherCases } : {}) } : {},
+        onBegin: options.onBegin,
       });
-      open.push(loader);
-      return loader;
-    };
-    let batches = startLoader(settings.augment);
-    const validator = validation.length > 0 ? createValidator(backend, validation) : null;
-    if (validator) open.push(validator);
-
-    const planned = previous
-      ? { run: { ...previous, state: "running" as const }, deadline: Number.POSITIVE_INFINITY }
-      : await planRun(options, setup, { trainer, graph, batches, validator, validation, began, engine });
-    if (teachers) {
-      planned.run = { ...planned.run, teachers: teachers.records, ...(teacherCases ? { teacherCases } : {}) };
+      return { run, folder: paths.folder, seconds: (performance.now() - began) / 1000 };
+    } finally {
+      await backend.close();
     }
-    // The number of steps may have chosen another augmentation than the one that was measured.
-    if (planned.run.settings.augment !== settings.augment) {
-      await batches.close();
-      batches = startLoader(planned.run.settings.augment);
-    }
-    await writeRunFile(paths.run, planned.run);
-    progress.say(planWords(planned.run));
-    const start = await loadStart(paths.checkpoint, trainer);
-    if (start.step > 0) progress.say(`resuming after step ${start.step}`);
-    options.onBegin?.();
-    const session = { paths, plan, graph, trainer, batches, validator, progress, signal, ...planned };
-    const run = await runSession(session, start);
-    return { run, folder: paths.folder, seconds: (performance.now() - began) / 1000 };
   } finally {
     progress.close();
-    for (const thing of open.reverse()) await thing.close();
   }
 }
 
 /** Refuses a resumed run that is asked for with other settings than it was started with. */
 function compareSettings(options: TrainOptions, run: RunFile, { plan }: RunSetup): void {
   checkSameSettings({ ...statedOptions(options, run.settings, plan), ...options.budget }, run);
-}
-
-/** The checkpoint to start from, loaded into the trainer; a run that was killed before its first one starts anew. */
-async function loadStart(path: string, trainer: Trainer): Promise<Checkpoint> {
-  if (!existsSync(path)) return freshCheckpoint(trainer);
-  const checkpoint = await readCheckpoint(path);
-  trainer.setParameters(checkpoint.parameters);
-  trainer.setState(checkpoint.state);
-  return checkpoint;
 }
 
 function describe({ netName, parameters, dataset, settings, fold, trainingCases, validationCases }: RunSetup): string {
@@ -191,10 +157,4 @@ function tellTeachers(
   progress.say(
     `${seen} of the ${validationCases.length} cases that validate trained a model of --distil: their Dice will be too good`,
   );
-}
-
-function planWords({ steps, epochSteps, calibration, settings }: RunFile): string {
-  const words = `${steps} steps in epochs of ${epochSteps}, ${settings.augment === "none" ? "no" : settings.augment} augmentation`;
-  if (!calibration) return words;
-  return `${words}: ${(1000 * calibration.stepSeconds).toFixed(0)} ms a step, about ${durationText(steps * calibration.stepSeconds)} of training`;
 }

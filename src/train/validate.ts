@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers/promises";
 import { foundRegions, lookUp, masksOfClasses, masksOfValues, paintOfMasks, targetNames } from "../dataset/regions.ts";
 import type { Plan, PreparedCase } from "../dataset/types.ts";
 import type { Backend } from "../engine/types.ts";
@@ -9,6 +8,7 @@ import { countWindows } from "../predict/placement.ts";
 import { createPrograms } from "../predict/programs.ts";
 import { slidingWindow } from "../predict/sliding.ts";
 import { chooseWindow } from "../predict/window.ts";
+import { pause } from "../util/pause.ts";
 import { type Vec3, voxelCount } from "../volume/volume.ts";
 
 export interface CheckWatch {
@@ -50,7 +50,7 @@ export function createValidator(backend: Backend, cases: readonly PreparedCase[]
           run,
         });
         for (const [c, counts] of countIn(logits, label!).entries()) sums[c] += diceOf(counts);
-        await setImmediate(); // lets a signal in
+        await pause(); // lets a signal in
       }
       return watch.signal?.aborted ? null : sums.map((sum) => sum / Math.min(count, cases.length));
     },

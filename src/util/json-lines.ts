@@ -1,16 +1,6 @@
 import { appendFile, readFile } from "node:fs/promises";
 import { explainFileError, writeFileAtomic } from "./files.ts";
-
-/** The records of a text with a JSON value a line; a line that a kill cut off in the middle is left out. */
-export function parseLines<T>(text: string): T[] {
-  return text.split("\n").flatMap((line) => {
-    try {
-      return line === "" ? [] : [JSON.parse(line) as T];
-    } catch {
-      return [];
-    }
-  });
-}
+import { parseLines } from "./parse-lines.ts";
 
 /** The records of a file, none where it does not exist. */
 export async function readLines<T>(path: string): Promise<T[]> {

@@ -1,7 +1,6 @@
-import { readFileSync } from "node:fs";
+const version = "0.1.0";
 
-/** The version of this package, as in its package.json. */
+/** The version of this package; a test holds it against package.json, which pages do not have. */
 export function lunetVersion(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
+  return version;
 }

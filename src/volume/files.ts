@@ -5,6 +5,7 @@ import { explainFileError, readBytes, readJson, readStart, writeFileAtomic } fro
 import { warnOnce } from "../util/warn.ts";
 import { identityAffine } from "./affine.ts";
 import { parseAnalyzeHeader, readAnalyze } from "./analyze.ts";
+import { scanExtension, scanExtensions } from "./extensions.ts";
 import { readMeta, writeMeta } from "./meta.ts";
 import { parseMetaHeader } from "./meta-header.ts";
 import { readNifti, readNiftiHeader, writeNifti } from "./nifti.ts";
@@ -25,14 +26,6 @@ export interface ScanHeader {
   channels: number;
   /** Voxel type in the file, e.g. "int16". */
   type: string;
-}
-
-/** File name endings that {@link readVolume} understands. */
-export const scanExtensions = [".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".png"] as const;
-
-/** The ending of a scan's file name, or null when lunet does not read such files. */
-export function scanExtension(path: string): (typeof scanExtensions)[number] | null {
-  return scanExtensions.find((extension) => path.toLowerCase().endsWith(extension)) ?? null;
 }
 
 function checkedExtension(path: string): (typeof scanExtensions)[number] {
