@@ -13,6 +13,8 @@ export { parseNet } from "./net/make.ts";
 export type { NetSpec } from "./net/spec.ts";
 export type { Predictor, Segmentation } from "./predict/segment.ts";
 export { createPredictor, segment } from "./predict/segment.ts";
+export type { LabelledScan, TrainScansOptions, TrainScansResult } from "./train/train-scans.ts";
+export { trainScans } from "./train/train-scans.ts";
 export { UserError } from "./util/errors.ts";
 export { readNifti, writeNifti } from "./volume/nifti.ts";
 export type { Vec3, Volume } from "./volume/volume.ts";

@@ -20,6 +20,8 @@ export type { Predictor, Segmentation } from "./predict/segment.ts";
 export { createPredictor, segment } from "./predict/segment.ts";
 export { pruneNet } from "./prune/prune.ts";
 export { trainNet } from "./train/train.ts";
+export type { LabelledScan, TrainScansOptions, TrainScansResult } from "./train/train-scans.ts";
+export { trainScans } from "./train/train-scans.ts";
 export { UserError } from "./util/errors.ts";
 export { writeVolume } from "./volume/files.ts";
 export { readNifti, writeNifti } from "./volume/nifti.ts";

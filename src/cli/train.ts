@@ -8,7 +8,7 @@ import { parseBudget } from "../train/budget.ts";
 import { createProgress, diceText, durationText } from "../train/progress.ts";
 import { defaultNet } from "../train/resolve-setup.ts";
 import { runPaths } from "../train/run-folder.ts";
-import { type TrainResult, trainNet } from "../train/train.ts";
+import { type TrainOptions, type TrainResult, trainNet } from "../train/train.ts";
 import { fail } from "../util/errors.ts";
 import { readJson } from "../util/files.ts";
 import { parseCount } from "./options.ts";
@@ -33,6 +33,7 @@ interface TrainCommandOptions extends TrainingOptions {
   lowMemory?: boolean;
   jobs?: number;
   skipBad?: boolean;
+  tiles?: TrainOptions["tiles"];
 }
 
 const command = new Command("train")
@@ -77,6 +78,10 @@ addGroups(command, [
         parseCount,
       ),
       ...runOptions(),
+      option(
+        "--tiles <name>",
+        "register tile of the wasm engine; other processors, and pages, give the same bits with the same one (default: the fastest)",
+      ).choices(["merged-256", "fma-128", "mul-add-128"]),
     ],
   ],
   ["Net:", netOptions(defaultNet)],
@@ -107,6 +112,7 @@ plan.json and cross-validation.json (settings and summary).`,
       budget: stated ? parseBudget({ minutes, epochs, steps }) : undefined,
       lowMemory: options.lowMemory,
       skipBad: options.skipBad,
+      tiles: options.tiles,
       progress: createProgress(process.stderr),
     };
     if (all) {
