@@ -72,6 +72,16 @@ describe("readDataset", () => {
     expect(set.splits).toEqual([{ train: ["a"], val: ["b_0001"] }]);
   });
 
+  test("nnU-Net: an empty folder of test images is none", async () => {
+    const path = await folder("no-test", {
+      "dataset.json": { channel_names: { "0": "T1" }, labels: { background: 0, organ: 1 }, file_ending: ".nii.gz" },
+      "imagesTr/a_0000.nii.gz": null,
+      "labelsTr/a.nii.gz": null,
+    });
+    await mkdir(join(path, "imagesTs"));
+    expect((await readDataset(path)).test).toEqual([]);
+  });
+
   test("MSD: listed cases, labels by number, names that look like channels, nnU-Net v1's missing suffix", async () => {
     const training = ["scan_0000", "scan_0007"].map((id) => ({
       image: `./imagesTr/${id}.nii.gz`,

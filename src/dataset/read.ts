@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { fail, UserError } from "../util/errors.ts";
 import { listSome } from "../util/list-some.ts";
@@ -50,7 +50,7 @@ export async function readDataset(path: string | undefined, options: ReadOptions
   let test: DatasetCase[] = [];
   if (json.test?.length) {
     test = resolveListed(json.test, root, json.channels.length, false);
-  } else if (existsSync(join(root, "imagesTs"))) {
+  } else if (await holdsFiles(join(root, "imagesTs"))) {
     test = await findCases({ images: join(root, "imagesTs"), ...common });
   }
   for (const entry of test) entry.label ??= testLabel(root, entry);
@@ -68,6 +68,11 @@ export async function readDataset(path: string | undefined, options: ReadOptions
     test,
     ...(splits ? { splits } : {}),
   };
+}
+
+/** Data sets without test cases often have an empty folder for them. */
+async function holdsFiles(folder: string): Promise<boolean> {
+  return existsSync(folder) && (await readdir(folder)).length > 0;
 }
 
 /** Cases as dataset.json lists them. nnU-Net v1 lists `x.nii.gz` where the files are `x_0000.nii.gz`: both are tried. */
