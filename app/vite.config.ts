@@ -43,6 +43,24 @@ const precache: Plugin = {
   },
 };
 
+const codec = /^(?:\0with-wasm:)?(@cornerstonejs\/codec-[\w-]+)\/decodewasmjs$/;
+
+/** Gives each decoder of DICOM pictures the address of its WebAssembly file, which it would look for beside the page. */
+const codecs: Plugin = {
+  name: "codecs",
+  enforce: "pre",
+  resolveId: (id, importer) => (codec.test(id) && !importer?.startsWith("\0") ? `\0with-wasm:${id}` : null),
+  load(id) {
+    const name = id.startsWith("\0") ? codec.exec(id)?.[1] : undefined;
+    if (!name) return null;
+    return [
+      `import create from "${name}/decodewasmjs";`,
+      `import address from "${name}/decodewasm?url";`,
+      "export default (options) => create({ ...options, locateFile: () => address });",
+    ].join("\n");
+  },
+};
+
 /** FNV-1a over UTF-16 units: a name, not a secret. */
 function hash(text: string): string {
   let value = 0x811c9dc5;
@@ -54,19 +72,14 @@ export default defineConfig({
   root: here("."),
   base: "./",
   define: { __LUNET_VERSION__: JSON.stringify(version), __PAGES__: JSON.stringify(pages) },
-  plugins: [policy, precache],
+  plugins: [policy, precache, codecs],
   resolve: {
     alias: [
-      // Each decoder with the address of its WebAssembly file, which it would look for beside the page.
-      ...["openjpeg", "charls", "libjpeg-turbo-8bit"].map((codec) => ({
-        find: `@cornerstonejs/codec-${codec}/decodewasmjs`,
-        replacement: here(`shared/codecs/${codec}.ts`),
-      })),
       // The viewer's reader of remote zarr stores, never reached from files that are dropped.
       { find: "zarrita", replacement: here("shared/no-zarr.ts") },
     ],
   },
-  worker: { format: "es" },
+  worker: { format: "es", plugins: () => [codecs] },
   server: { headers: isolationHeaders },
   build: {
     target: "es2024",

@@ -1,4 +1,32 @@
 import "./segment.css";
+import { byId, el } from "../shared/dom.ts";
+import { acceptDrops } from "../shared/open-files.ts";
 import { startShell } from "../shared/shell.ts";
+import { createActions } from "./actions.ts";
+import { listenForKeys } from "./keys.ts";
+import { labelsCard } from "./labels-card.ts";
+import { modelCard } from "./model-card.ts";
+import { runCard } from "./run-card.ts";
+import { scanCard } from "./scan-card.ts";
+import { stage } from "./stage.ts";
+import { createStore } from "./state.ts";
+import { toolBar } from "./tools.ts";
 
 startShell("segment");
+const store = createStore();
+const actions = createActions(store);
+const pictures = stage(store, actions);
+byId("page").append(
+  el("div", { className: "left" }, toolBar(store, actions), pictures.element),
+  el(
+    "div",
+    { className: "side" },
+    scanCard(store, actions),
+    modelCard(store, actions),
+    runCard(store, actions),
+    labelsCard(store, actions),
+  ),
+);
+acceptDrops(document.body, (files) => void actions.open(files));
+listenForKeys(store, actions, pictures.step);
+void actions.useBuiltIn();

@@ -61,9 +61,9 @@ function themeButton(): HTMLButtonElement {
 
 /**
  * Puts the header of every page before the rest of the body: links, whether the page works offline, threads, theme. Fires
- * "themechange" on window when the colours change.
+ * "themechange" on window when the colours change. `offline`: whether the page keeps itself for use without its server.
  */
-export function startShell(page: PageId): void {
+export function startShell(page: PageId, { offline = true } = {}): void {
   applyTheme();
   dark.addEventListener("change", applyTheme);
   const links = pages
@@ -79,7 +79,7 @@ export function startShell(page: PageId): void {
     themeButton(),
   );
   document.body.prepend(header);
-  void showState(state);
+  if (offline) void showState(state);
 }
 
 /** Threads that a worker of this page may compute with. */

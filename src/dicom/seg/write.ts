@@ -28,6 +28,8 @@ export interface WriteOptions {
   version: string;
   now: Date;
   newUid: () => string;
+  /** Whether someone drew on the result: segments are then SEMIAUTOMATIC. Default false. */
+  edited?: boolean;
 }
 
 /** Patient, study and frame of reference (PS3.3), as they stand in the source; those of type 2 are written empty where it has none. */
@@ -124,7 +126,7 @@ export function writeSegmentation(
     "00280102 US": [0],
     "00280103 US": [0],
     "00620001 CS": "BINARY",
-    "00620002 SQ": segments.map((segment, s) => describeSegment(segment, s, text, options.algorithm)),
+    "00620002 SQ": segments.map((segment, s) => describeSegment(segment, s, text, options)),
     "00620013 CS": "NO",
     "00700080 CS": "SEGMENTATION",
     "00700081 LO": "",
@@ -182,13 +184,13 @@ function describeSegment(
   segment: SegmentLabel,
   place: number,
   text: (value: string) => string,
-  algorithm: string,
+  { algorithm, edited = false }: WriteOptions,
 ): Elements {
   return {
     "00620003 SQ": item(segment.category),
     "00620004 US": [place + 1],
     "00620005 LO": text(segment.name),
-    "00620008 CS": "AUTOMATIC",
+    "00620008 CS": edited ? "SEMIAUTOMATIC" : "AUTOMATIC",
     "00620009 LO": text(algorithm),
     "0062000D US": cieLab(place, segment.colour),
     "0062000F SQ": item(segment.type),

@@ -1,0 +1,118 @@
+import type { LabelInfo, Region } from "../../src/dataset/types.ts";
+import type { Model } from "../../src/model/types.ts";
+import type { SurfaceMesh } from "../../src/volume/surface-nets.ts";
+import type { Vec3, Volume } from "../../src/volume/volume.ts";
+import type { EngineChoice } from "../shared/engine.ts";
+import type { Scan } from "../shared/scan.ts";
+import type { SegmentResult } from "../worker/segment-worker.ts";
+import type { Mask } from "./mask.ts";
+
+/** A scan with what the page needs of its first volume. */
+export interface OpenScan {
+  scan: Scan;
+  /** The channels with voxel axes along R, A, S: what is shown and drawn on. */
+  canonical: Volume[];
+  /** mm along D, H, W of the canonical grid. */
+  spacing: Vec3;
+}
+
+export interface ModelFile {
+  name: string;
+  bytes: Uint8Array;
+  model: Model;
+  builtIn?: boolean;
+}
+
+export type Run =
+  | { status: "idle" }
+  | { status: "running"; done: number; total: number; start: number }
+  | { status: "cancelled" }
+  | { status: "done"; result: Omit<SegmentResult, "labels"> };
+
+export interface Targets {
+  labels: readonly LabelInfo[];
+  regions?: readonly Region[];
+}
+
+export const views = ["all", "axial", "coronal", "sagittal", "3d"] as const;
+export type View = (typeof views)[number];
+export type Shown = "mask" | "reference" | "difference";
+export type Tool = "move" | "draw" | "erase";
+
+export interface State {
+  scan: OpenScan | null;
+  /** Whether a scan is being read. */
+  opening: boolean;
+  channel: number;
+  models: readonly ModelFile[];
+  engine: EngineChoice;
+  run: Run;
+  /** What the engine had to say of the last run. */
+  words: readonly string[];
+  mask: Mask | null;
+  /** Labels of the mask. */
+  labels: readonly LabelInfo[];
+  /** Counts up with every change of the mask's voxels. */
+  version: number;
+  reference: { name: string; data: Uint8Array } | null;
+  shown: Shown;
+  maskOn: boolean;
+  opacity: number;
+  hidden: ReadonlySet<number>;
+  surfaces: ReadonlyMap<number, SurfaceMesh>;
+  view: View;
+  tool: Tool;
+  penLabel: number;
+  /** Diameter in mm. */
+  penSize: number;
+}
+
+const initial: State = {
+  scan: null,
+  opening: false,
+  channel: 0,
+  models: [],
+  engine: "auto",
+  run: { status: "idle" },
+  words: [],
+  mask: null,
+  labels: [],
+  version: 0,
+  reference: null,
+  shown: "mask",
+  maskOn: true,
+  opacity: 0.6,
+  hidden: new Set(),
+  surfaces: new Map(),
+  view: "all",
+  tool: "move",
+  penLabel: 1,
+  penSize: 6,
+};
+
+type Listener = (state: State, before: State) => void;
+
+/** The page's one state: read it, change parts of it, hear of changes. */
+export interface Store {
+  get(): State;
+  set(change: Partial<State>): void;
+  /** Calls at once and after every change. */
+  watch(listener: Listener): void;
+}
+
+export function createStore(): Store {
+  let state = initial;
+  const listeners: Listener[] = [];
+  return {
+    get: () => state,
+    set(change) {
+      const before = state;
+      state = { ...state, ...change };
+      for (const listener of listeners) listener(state, before);
+    },
+    watch(listener) {
+      listeners.push(listener);
+      listener(state, state);
+    },
+  };
+}
