@@ -6,6 +6,7 @@ import { expect, test } from "vitest";
 /** The folders of src/, highest first: a file takes values only from its own folder and from folders further down. */
 const floors = [
   "cli",
+  "serve",
   "download",
   "folds",
   "study",

@@ -35,6 +35,7 @@ const tasks = {
   build: () => [
     ["-e", "fs.rmSync('dist', { recursive: true, force: true })"],
     [toolOf("typescript", "tsc"), "-p", join(root, "tsconfig.build.json")],
+    [toolOf("vite"), "build", "--config", join(root, "app/runs/vite.config.ts"), "--logLevel", "warn"],
   ],
 };
 

@@ -85,6 +85,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./best.ts")).bestCommand,
   },
   {
+    name: "serve",
+    summary: "show runs, their cases and studies in a web page, also while they train",
+    load: async () => (await import("./serve.ts")).serveCommand,
+  },
+  {
     name: "export",
     summary: "write a model as ONNX for other programs",
     load: async () => (await import("./export.ts")).exportCommand,
