@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Starts the command line on a Node that is fast enough. In a checkout that is the pinned one in node_modules; with Node 24
-// or newer it is the running one. Plain JavaScript that any Node since 18 can read.
+// or newer, and where there is no pinned one, it is the running one. Plain JavaScript that any Node since 18 can read.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -31,10 +31,11 @@ if (major < 24 && pinned) {
     );
     process.exit(1);
   }
-  if (major < 24) {
+  if (major < 22 || (major === 22 && minor < 3)) {
     console.error(
-      `Note: Node ${process.versions.node} runs lunet's engine about three times slower than Node 24 or newer.`,
+      `lunet needs Node 22.3 or newer, and this is ${process.versions.node}; install a newer Node (24 or newer is the fastest).`,
     );
+    process.exit(1);
   }
   const { main } = await import(pathToFileURL(entry).href);
   process.exitCode = await main(process.argv.slice(2));

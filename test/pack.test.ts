@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { saveModel } from "../src/model/files.ts";
@@ -107,6 +107,50 @@ test(
     node([cli, "predict", "scan.nii.gz", "--model", "runs/lean8", "--out", "out"]);
     const [mine, theirs] = [join(app, "out/scan.nii.gz"), join(app, "labels.nii.gz")];
     expect((await readVolume(mine)).data).toEqual((await readVolume(theirs)).data);
+  },
+  slow,
+);
+
+/** A Node on this machine of another version than the one that runs the tests: LUNET_TEST_NODE, else one in PATH. */
+const otherNode = [
+  process.env.LUNET_TEST_NODE,
+  ...(process.env.PATH ?? "")
+    .split(delimiter)
+    .map((place) => join(place, process.platform === "win32" ? "node.exe" : "node")),
+].find((path) => path && existsSync(path) && majorOf(path) !== majorOf(process.execPath));
+
+function majorOf(path: string): string {
+  return spawnSync(path, ["-p", "process.versions.node.split('.')[0]"], { encoding: "utf8" }).stdout?.trim();
+}
+
+test.skipIf(!otherNode)(
+  `on another Node the example and the command do the same, or say which Node they need${otherNode ? "" : " (skipped: no Node of another version in PATH or LUNET_TEST_NODE)"}`,
+  async () => {
+    const start = (args: string[]) => spawnSync(otherNode!, args, { cwd: app, encoding: "utf8", timeout: slow / 2 });
+    const version = start(["-p", "process.versions.node"]).stdout.trim();
+    const [major, minor] = version.split(".").map(Number);
+    const cli = join(app, "node_modules/lunet/bin/lunet.mjs");
+    const out = join(app, "other.nii.gz");
+    writeFileSync(
+      join(app, "other.mjs"),
+      readFileSync(join(app, "example.mjs"), "utf8").replace("labels.nii", "other.nii"),
+    );
+    const runs = [["other.mjs"], [cli, "predict", "scan.nii.gz", "--model", "runs/lean8", "--out", "other"]].map(start);
+    if (major < 22 || (major === 22 && minor < 3)) {
+      // Where a library stands on functions that came later, the engine says what is wrong before they are called.
+      for (const { status, stderr } of runs) {
+        expect(status).toBe(1);
+        expect(stderr).toContain(`lunet needs Node 22.3 or newer, and this is ${version}; install a newer Node`);
+      }
+      expect(runs[1].stderr).not.toContain("at ");
+      return;
+    }
+    const note = `Note: Node ${version} runs lunet's engine about three times slower than Node 24 or newer.\n`;
+    for (const { status, stderr } of runs) {
+      expect([status, stderr.split(note).length - 1], stderr).toEqual([0, major < 24 ? 1 : 0]);
+    }
+    const labels = (await readVolume(join(app, "labels.nii.gz"))).data;
+    for (const path of [out, join(app, "other/scan.nii.gz")]) expect((await readVolume(path)).data).toEqual(labels);
   },
   slow,
 );

@@ -1,4 +1,5 @@
 import { fail } from "../util/errors.ts";
+import { checkNode } from "../util/node-version.ts";
 import type { ImmediateBackend } from "./types.ts";
 
 export interface BackendOptions {
@@ -11,8 +12,9 @@ export interface BackendOptions {
   winograd?: boolean | 2 | 4;
 }
 
-/** Starts a backend. Close it when done: it may hold worker threads. */
+/** Starts a backend. Close it when done: it may hold worker threads. Throws a UserError on a Node that is too old. */
 export async function createBackend(options: BackendOptions = {}): Promise<ImmediateBackend> {
+  checkNode();
   const name = options.name ?? "wasm";
   if (name === "reference") return (await import("./reference/backend.ts")).createReferenceBackend();
   if (name === "wasm") {
