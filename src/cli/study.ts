@@ -10,7 +10,7 @@ import { readStudy, runName } from "../study/folder.ts";
 import { paperStudy, parseAddition, parseScale, scales } from "../study/paper.ts";
 import { resolveStudy } from "../study/resolve.ts";
 import { executeRun } from "../study/run.ts";
-import { stoppedCode } from "../study/slurm.ts";
+import { stoppedCode } from "../study/sbatch.ts";
 import type { StudySpec } from "../study/spec.ts";
 import { type RunStatus, runStatus, runTitle, secondsLeft, statusLine, statusOf } from "../study/status.ts";
 import { defaultProcesses, type StudyOutcome, startStudy } from "../study/study.ts";

@@ -20,7 +20,8 @@ import {
 import { runLocally } from "./local.ts";
 import { takeLock } from "./lock.ts";
 import { type RunConfigFile, resolveStudy, type StudyOnDisk } from "./resolve.ts";
-import { refuseQueued, type SlurmJobs, submitToSlurm } from "./slurm.ts";
+import type { SlurmJobs } from "./sbatch.ts";
+import { refuseQueued, submitToSlurm } from "./slurm.ts";
 import type { StudySpec } from "./spec.ts";
 import { type RunStatus, runStatus, secondsLeft, statusLine, statusOf } from "./status.ts";
 
