@@ -59,7 +59,33 @@ export async function isOneScan(path: string): Promise<boolean> {
     const plain = (await stat(file).catch(() => undefined))?.isFile();
     if (plain && isDicom(await readStart(file, 256))) return true;
   }
+  if (await holdsSeveral(path)) return false;
   return (await listSeries(path)).series.filter(({ modality }) => modality !== "SEG").length === 1;
+}
+
+/** Looks at one file of each folder in a folder, so that an archive of a thousand patients is not read to its end. */
+async function holdsSeveral(path: string): Promise<boolean> {
+  const seen = new Set<string>();
+  for (const entry of await readdir(path, { withFileTypes: true })) {
+    if (!entry.isDirectory()) continue;
+    const image = await firstImage(join(path, entry.name));
+    if (image && image.modality !== "SEG") seen.add(image.series);
+    if (seen.size > 1) return true;
+  }
+  return false;
+}
+
+async function firstImage(folder: string): Promise<DicomImage | null> {
+  for await (const source of sourcesOf(folder)) {
+    if (!isDicom(source.start)) continue;
+    try {
+      const image = imageOf(await headerOf(source), source.name);
+      if (image) return image;
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+    }
+  }
+  return null;
 }
 
 /** Lists the series of a folder (with the folders in it), a zip archive, or a file. UserError where there is no DICOM image. */
