@@ -207,7 +207,8 @@ test.each(Object.entries(kinds))("%s", async (name, kind) => {
 
   const program = [at("imagesTs"), "--model", at("run"), "--out", at("predicted"), "--threads", "1"];
   await predictCommand.parseAsync(program, { from: "user" });
-  expect((await readdir(at("predicted"))).sort()).toEqual(["disc10", "disc8", "disc9"].map((id) => id + kind.ending));
+  const maps = ["disc10", "disc8", "disc9"].map((id) => id + kind.ending);
+  expect((await readdir(at("predicted"))).sort()).toEqual([...maps, "predictions.jsonl"]);
   const predicted = await readVolume(at("predicted", `disc9${kind.ending}`));
   const truth = await readVolume(at("labelsTs", `disc9${kind.ending}`));
   expect(predicted.shape).toEqual(truth.shape);

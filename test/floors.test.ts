@@ -8,6 +8,7 @@ const floors = [
   "cli",
   "serve",
   "download",
+  "batch",
   "folds",
   "study",
   "prune",

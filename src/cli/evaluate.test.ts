@@ -2,6 +2,9 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { readVolume } from "../dataset/scan.ts";
+import { sliceFile } from "../dicom/dicom.fixture.ts";
+import { segmentationWriter } from "../dicom/seg/files.ts";
 import { random } from "../util/random.ts";
 import { writeVolume } from "../volume/files.ts";
 import type { Vec3, Volume } from "../volume/volume.ts";
@@ -100,4 +103,46 @@ test("a pair that does not fit fails in words, no pair at all is an error", asyn
   expect(stderr).toMatch(/^a: .*odd\/a\.nii\.gz and .* must have the same shape/m);
   expect(process.exitCode).toBe(1);
   await expect(evaluate(at("strangers"), at("set"))).rejects.toThrow("no name in");
+});
+
+test("DICOM SEG on either side gives what NIfTI gives, though it holds only the planes with something in them", async () => {
+  vi.spyOn(console, "warn").mockReturnValue();
+  await mkdir(at("series"));
+  for (const k of [0, 1, 2, 3, 4]) await writeFile(at("series", `${k}.dcm`), sliceFile(k));
+  const { shape, affine } = await readVolume(at("series"));
+  const writer = await segmentationWriter(at("series"));
+  const plane = shape[1] * shape[2];
+  // The truth lies in planes 1 and 2, predictions in 2 and 3, and in 0 to 2.
+  const planes = { truth: { a: [1, 2], b: [1, 2] }, prediction: { a: [2, 3], b: [0, 1, 2] } };
+  for (const [part, cases] of Object.entries(planes)) {
+    for (const [id, filled] of Object.entries(cases)) {
+      const data = new Uint8Array(shape[0] * plane);
+      for (const k of filled) data.fill(1, k * plane + 1, (k + 1) * plane - 2);
+      await writeVolume(at(`${part}-nifti`, `${id}.nii.gz`), { data, shape, affine });
+      const labels = [{ value: 1, name: "organ" }];
+      await writer.write(at(`${part}-seg`, `${id}.dcm`), { data, shape, affine }, labels, { algorithm: "" });
+      // A folder a case, as archives hand them out.
+      await mkdir(at(`${part}-folders`, id), { recursive: true });
+      await cp(at(`${part}-seg`, `${id}.dcm`), at(`${part}-folders`, id, "IM0001"));
+    }
+  }
+  const scores = async (prediction: string, truth: string): Promise<unknown> => {
+    await evaluate(at(`prediction-${prediction}`), at(`truth-${truth}`), "--json", "-");
+    expect(stderr).toBe("");
+    return JSON.parse(stdout).cases.map(({ id, classes }: { id: string; classes: unknown }) => ({ id, classes }));
+  };
+  const expected = await scores("nifti", "nifti");
+  expect(expected).toMatchObject([
+    { id: "a", classes: [{ dice: 0.5 }] },
+    { id: "b", classes: [{ dice: 0.8 }] },
+  ]);
+  for (const [prediction, truth] of [
+    ["seg", "nifti"],
+    ["nifti", "seg"],
+    ["seg", "seg"],
+    ["folders", "seg"],
+    ["nifti", "folders"],
+  ]) {
+    expect(await scores(prediction, truth), `${prediction} against ${truth}`).toEqual(expected);
+  }
 });

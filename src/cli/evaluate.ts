@@ -2,19 +2,22 @@ import { existsSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { readUncertainty } from "../batch/uncertainty-file.ts";
 import { parseDatasetJson } from "../dataset/datasetJson.ts";
 import { scanFiles } from "../dataset/layout.ts";
 import { stemOf } from "../dataset/names.ts";
 import { readDataset } from "../dataset/read.ts";
 import { readLabelMap } from "../dataset/scan.ts";
+import { commonGrid, placeLabels } from "../dataset/segmentation.ts";
 import type { Dataset, LabelInfo } from "../dataset/types.ts";
 import { type CaseMetrics, evaluateCase, labelValues } from "../evaluate/case.ts";
 import { formatSummary, summarise } from "../evaluate/summary.ts";
 import { fail, UserError } from "../util/errors.ts";
 import { explainFileError, writeFileAtomic } from "../util/files.ts";
 import { listSome } from "../util/list-some.ts";
+import { scanExtension } from "../volume/extensions.ts";
+import type { Volume } from "../volume/volume.ts";
 import { formatTrust, trustRows } from "./evaluate-uncertainty.ts";
-import { readUncertainty } from "./uncertainty-file.ts";
 
 interface EvaluateCommandOptions {
   labels?: string;
@@ -60,8 +63,7 @@ export const evaluateCommand = new Command("evaluate")
     const failed: { id: string; error: string }[] = [];
     for (const pair of pairs) {
       try {
-        const t = await readLabelMap(pair.truth, { targets: found });
-        const p = await readLabelMap(pair.prediction, { targets: found, like: t });
+        const [p, t] = await readPair(pair, found);
         cases.push(evaluateCase(pair.id, p, t, labels, { tolerance: options.tolerance, regions }, pair));
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
@@ -99,6 +101,17 @@ export const evaluateCommand = new Command("evaluate")
     for (const { id, error } of failed) process.stderr.write(`${id}: ${error}\n`);
     if (failed.length > 0) process.exitCode = 1;
   });
+
+/**
+ * The predicted and the true label map on one grid. A DICOM segmentation has only the planes in which something lies: it is put on the
+ * other map's grid, and two of them on one that holds both.
+ */
+async function readPair({ prediction, truth }: Pair, targets?: Targets): Promise<[Volume, Volume]> {
+  const [p, t] = [await readLabelMap(prediction, { targets }), await readLabelMap(truth, { targets })];
+  const [segmented, segmentedTruth] = [prediction, truth].map((path) => scanExtension(path) === null);
+  const grid = segmented && segmentedTruth ? commonGrid(t, p) : segmentedTruth ? p : segmented ? t : null;
+  return grid ? [placeLabels(p, grid, prediction), placeLabels(t, grid, truth)] : [p, t];
+}
 
 async function isFolder(path: string): Promise<boolean> {
   const info = await stat(path).catch((error) => {

@@ -1,33 +1,30 @@
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { readFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { join, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { readCase } from "../dataset/load.ts";
-import type { TermTable } from "../dicom/seg/codes.ts";
-import { readTerms, segmentationWriter } from "../dicom/seg/files.ts";
-import { createBackend } from "../engine/backend.ts";
-import { loadModels } from "../model/files.ts";
-import {
-  assertSafeFolder,
-  type CaseChoice,
-  findInputs,
-  formatLike,
-  type OutputFormat,
-  outputFormats,
-  type PredictInput,
-  writePrediction,
-} from "../predict/files.ts";
-import { postprocessingWords } from "../predict/postprocess.ts";
-import { createPredictor, type Predictor, type Segmentation } from "../predict/segment.ts";
-import { createProgress, durationText, type Progress } from "../train/progress.ts";
-import { fail, UserError } from "../util/errors.ts";
-import { updateUncertainty } from "./uncertainty-file.ts";
+import { type BatchOrder, loadBatchModels } from "../batch/order.ts";
+import { recordName } from "../batch/record.ts";
+import { type BatchResult, runBatch } from "../batch/run.ts";
+import { submitBatch } from "../batch/slurm.ts";
+import { outcomeText } from "../batch/text.ts";
+import { readTerms } from "../dicom/seg/files.ts";
+import type { Model } from "../model/types.ts";
+import { assertSafeFolder, type CaseChoice, findInputs, type OutputFormat, outputFormats } from "../predict/files.ts";
+import { type Choices, postprocessingWords, sharedChoices } from "../predict/postprocess.ts";
+import { createProgress, type Progress } from "../train/progress.ts";
+import { fail } from "../util/errors.ts";
+import { explainFileError } from "../util/files.ts";
+import { parseCount } from "./options.ts";
+import { interruptedCode, untilStopped } from "./stop.ts";
 
 interface PredictCommandOptions {
   model: string[];
   out: string;
   cases?: CaseChoice;
+  list?: string;
   format?: OutputFormat | "seg";
   segments?: string;
+  jobs?: number;
   threads?: number;
   engine: "wasm" | "reference";
   window: "auto" | "patch";
@@ -36,21 +33,10 @@ interface PredictCommandOptions {
   mirror?: boolean;
   uncertainty?: boolean;
   postprocess: boolean;
+  force?: boolean;
+  executor: "local" | "slurm";
+  sbatch: string[];
   json?: boolean;
-}
-
-interface Done {
-  id: string;
-  file: string;
-  /** Voxels that post-processing took away. */
-  removed: number;
-  milliseconds: Segmentation["milliseconds"];
-  uncertainty?: Segmentation["uncertainty"];
-}
-
-interface Failed {
-  id: string;
-  error: string;
 }
 
 /** Cases that are named as those with the least sure predictions. */
@@ -73,9 +59,10 @@ const share = (text: string): number => {
 
 export const predictCommand = new Command("predict")
   .description(
-    "Segment scans with a trained model, or with the average of several; results lie on each scan's own grid.",
+    "Segment scans with a trained model, or with the average of several; results lie on each scan's own grid. Run the same command " +
+      "again to go on after Ctrl-C, a crash or a power cut: what is done is not repeated, what failed is tried again.",
   )
-  .argument("<input...>", "scan files, folders of scans, or a data set folder together with --cases")
+  .argument("[input...]", "scan files, folders of scans, or a data set folder together with --cases")
   .addOption(
     new Option(
       "--model <path>",
@@ -85,6 +72,7 @@ export const predictCommand = new Command("predict")
       .argParser((path: string, before: string[] | undefined) => [...(before ?? []), path]),
   )
   .option("--out <folder>", "where the label maps go, named by case", "predictions")
+  .option("--list <file>", "text file with more inputs, one a line")
   .addOption(
     new Option(
       "--cases <part>",
@@ -98,7 +86,18 @@ export const predictCommand = new Command("predict")
     ).choices([...outputFormats, "seg"]),
   )
   .option("--segments <file>", "JSON with codes and colours by label name, for --format seg")
-  .addOption(new Option("--threads <n>", "compute threads (default: all processors)").argParser(whole(1)))
+  .addOption(
+    new Option(
+      "--jobs <n>",
+      "scans at a time, each in a process of its own (default: 1); with --executor slurm tasks at a time (default: 8)",
+    ).argParser(parseCount),
+  )
+  .addOption(
+    new Option(
+      "--threads <n>",
+      "compute threads of each process (default: all processors, shared among --jobs; Slurm: 1)",
+    ).argParser(parseCount),
+  )
   .addOption(new Option("--engine <name>", "compute engine").choices(["wasm", "reference"]).default("wasm"))
   .addOption(
     new Option("--window <kind>", "auto: the whole scan at once where that is cheaper; patch: always the plan's patch")
@@ -119,58 +118,104 @@ export const predictCommand = new Command("predict")
     "--uncertainty",
     "also measure how sure the models are of each case and how far they agree; uncertainty.json in --out",
   )
+  .option("--force", "predict again what is done already")
+  .addOption(new Option("--executor <name>", "where the work is done").choices(["local", "slurm"]).default("local"))
+  .addOption(
+    new Option("--sbatch <options>", 'more options for sbatch, as in --sbatch "--partition=long --time=4:00:00"')
+      .argParser((text: string) => text.split(/\s+/).filter((word) => word !== ""))
+      .default([], "none"),
+  )
   .option("--json", "print the result as JSON")
+  .addHelpText(
+    "after",
+    `
+Examples:
+  lunet predict scan.nii.gz --model runs/lean8
+  lunet predict data/hippocampus --cases val --model runs/lean8-folds --out crossval
+  lunet predict patients --model runs/lean8 --jobs 2 --out masks       (a folder of a thousand scans)
+  lunet predict --list scans.txt --model runs/lean8 --out masks --executor slurm --sbatch "--partition=short"
+
+${recordName} in --out tells what is done, and why a scan failed. A label map counts as done while its scan, the models and the
+options are the same; the exit code is 1 where a scan failed.`,
+  )
   .action(async (paths: string[], options: PredictCommandOptions) => {
-    const models = (await Promise.all(options.model.map(loadModels))).flat();
-    const inputs = await findInputs(paths, models, { cases: options.cases });
+    const { models, files } = await loadBatchModels(options.model);
+    const all = [...paths, ...(options.list === undefined ? [] : await readList(options.list))];
+    if (all.length === 0) fail("Expected scans to predict: give files or folders, or a list of them with --list.");
+    const inputs = await findInputs(all, models, { cases: options.cases, out: options.out });
     assertSafeFolder(options.out, inputs);
     if (options.segments && options.format !== "seg")
       fail("--segments describes the segments of --format seg; give both.");
+    if (options.sbatch.length > 0 && options.executor !== "slurm") fail("--sbatch is for --executor slurm; give both.");
     const terms = options.segments ? await readTerms(options.segments, models[0].plan.labels.slice(1)) : undefined;
-    await mkdir(options.out, { recursive: true });
-    // Before the first label map changes: a run that is killed must not leave old measures beside new maps.
-    await updateUncertainty(
-      options.out,
-      inputs.map(({ id }) => id),
-      [],
-    );
-    const backend = await createBackend({ name: options.engine, threads: options.threads });
+    const { engine, window, step, shifts, mirror, postprocess, uncertainty = false, format, force } = options;
+    const order: BatchOrder = {
+      models: files.map(({ file, digest }) => ({ file: resolve(file), digest })),
+      out: resolve(options.out),
+      ...{ engine, threads: threadsOf(options), window, step, shifts, mirror, postprocess, uncertainty, format, terms },
+    };
     const progress = createProgress(process.stderr);
-    const start = performance.now();
-    try {
-      const { window, postprocess, mirror, shifts } = options;
-      const testTime = mirror === undefined || shifts === undefined;
-      const predictor = createPredictor(models, { backend, window, postprocess, testTime });
-      tellChoices(predictor, options, progress);
-      const { done, failed, faults } = await predictAll(predictor, inputs, { ...options, terms }, progress);
-      progress.close();
-      predictor.close();
-      const seconds = (performance.now() - start) / 1000;
-      const measured = done.flatMap(({ id, uncertainty }) => (uncertainty ? [{ id, ...uncertainty }] : []));
-      await updateUncertainty(options.out, [], measured);
-      const trained = inputs.filter((input) => input.trained).map(({ id }) => id);
-      const { postprocessing = null } = predictor.choices;
-      const result = {
-        out: options.out,
-        seconds,
-        models: models.length,
-        postprocessing,
-        cases: done,
-        failed,
-        trainedOn: trained,
-      };
-      process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : describe(result, inputs.length));
-      if (failed.length > 0) process.exitCode = 1;
-      if (faults.length > 0) throw faults[0];
-    } finally {
-      progress.close();
-      await backend.close();
+    const choices = sharedChoices(models, {
+      postprocessing: postprocess,
+      testTime: mirror === undefined || shifts === undefined,
+    });
+    tellChoices(models, choices, options, progress);
+    const batch = { models, inputs, order, force, progress };
+    if (options.executor === "slurm") {
+      await submit(batch, options);
+      return;
     }
+    const start = performance.now();
+    const result = await untilStopped((watch) =>
+      runBatch({ ...batch, ...watch, jobs: options.jobs, quiet: options.json }),
+    );
+    const trained = inputs.filter((input) => input.trained).map(({ id }) => id);
+    const seconds = (performance.now() - start) / 1000;
+    report({ ...result, total: inputs.length, seconds, models: models.length, choices, trained }, options);
   });
 
+/** All processors, shared among the processes; those of a Slurm task are what it asks for. */
+function threadsOf({ threads, jobs = 1, executor }: PredictCommandOptions): number | undefined {
+  if (threads !== undefined || executor === "slurm" || jobs === 1) return threads;
+  return Math.max(1, Math.floor(availableParallelism() / jobs));
+}
+
+/** The lines of a list; empty ones and those that begin with # do not count. */
+async function readList(path: string): Promise<string[]> {
+  const text = await readFile(path, "utf8").catch((error) => {
+    throw explainFileError(error, path) ?? error;
+  });
+  const lines = text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "" && !line.startsWith("#"));
+  if (lines.length === 0) fail(`Expected a scan a line in ${path}, but it has none.`);
+  return lines;
+}
+
+async function submit(
+  batch: Omit<Parameters<typeof submitBatch>[0], "jobs" | "sbatch">,
+  { jobs: atOnce, sbatch, out, json }: PredictCommandOptions,
+): Promise<void> {
+  const { jobs, open, shares } = await submitBatch({ ...batch, jobs: atOnce, sbatch });
+  const total = batch.inputs.length;
+  if (json) process.stdout.write(`${JSON.stringify({ out, total, open, shares, jobs }, null, 2)}\n`);
+  else if (!jobs) process.stdout.write(`All ${total} cases are done; their label maps are in ${out}.\n`);
+  else {
+    process.stdout.write(
+      `Slurm has ${open} of ${total} cases as job ${jobs.array} in ${shares} ${shares > 1 ? "tasks" : "task"}, and the report as job ` +
+        `${jobs.report}; slurm/share-*.txt and slurm/report.txt in ${out} tell how it goes.\n`,
+    );
+  }
+}
+
 /** Says what the model files asked for beside the net itself. */
-function tellChoices({ models, choices }: Predictor, options: PredictCommandOptions, progress: Progress): void {
-  const { postprocessing, testTime } = choices;
+function tellChoices(
+  models: readonly Model[],
+  { postprocessing, testTime }: Choices,
+  options: PredictCommandOptions,
+  progress: Progress,
+): void {
   const [{ plan }] = models;
   if (models.length > 1) progress.say(`averaging ${models.length} models`);
   const shifts = options.shifts === undefined && testTime && testTime.shifts > 0 ? [`${testTime.shifts} shifts`] : [];
@@ -180,79 +225,41 @@ function tellChoices({ models, choices }: Predictor, options: PredictCommandOpti
   if (postprocessing) progress.say(`as lunet best chose: ${postprocessingWords(postprocessing, plan.labels)}`);
 }
 
-/** One case after the other; a case that fails is noted and the rest go on. `faults` are errors that are not the user's. */
-async function predictAll(
-  predictor: Predictor,
-  inputs: readonly PredictInput[],
-  options: PredictCommandOptions & { terms?: TermTable },
-  progress: Progress,
-): Promise<{ done: Done[]; failed: Failed[]; faults: unknown[] }> {
-  const done: Done[] = [];
-  const failed: Failed[] = [];
-  const faults: unknown[] = [];
-  const { plan } = predictor.models[0];
-  const channels = plan.channels.map(({ name }) => name);
-  for (const [index, input] of inputs.entries()) {
-    const { id } = input;
-    const head = `${index + 1}/${inputs.length} ${id}`;
-    progress.live(`${head}  reading`);
-    try {
-      const segmentation = options.format === "seg" ? await segmentationWriter(input.images[0]) : undefined;
-      const { images } = await readCase({ id, images: input.images }, channels);
-      progress.live(`${head}  preparing`);
-      // The first window waits for the net to be compiled, so the pace is that of the ones after it.
-      let first: number | undefined;
-      const { labels, removed, milliseconds, uncertainty } = await predictor.segment(images, {
-        id,
-        models: input.models,
-        step: options.step,
-        shifts: options.shifts,
-        mirror: options.mirror,
-        uncertainty: options.uncertainty,
-        onProgress: (part, of) => {
-          first ??= performance.now();
-          progress.live(`${head}  ${windowsText(part, of, (performance.now() - first) / 1000)}`);
-        },
-      });
-      progress.live(`${head}  writing`);
-      let file = join(options.out, `${id}.dcm`);
-      if (segmentation) {
-        await segmentation.write(file, labels, plan.labels, {
-          algorithm: `lunet ${plan.dataset}`,
-          terms: options.terms,
-        });
-      } else {
-        const format = (options.format as OutputFormat | undefined) ?? (await formatLike(input.images[0]));
-        file = await writePrediction(options.out, id, labels, format);
-      }
-      done.push({ id, file, removed, milliseconds, ...(uncertainty ? { uncertainty } : {}) });
-      if (!options.json) progress.say(`${head}  ${milliseconds.total.toFixed(0)} ms`);
-    } catch (error) {
-      // What a user cannot mend is a fault of the program: the caller reports it with its stack when the rest is done.
-      if (!(error instanceof UserError)) faults.push(error);
-      const message = error instanceof Error ? error.message : String(error);
-      failed.push({ id, error: message });
-      progress.say(`${head}  failed: ${message}`);
-    }
+interface Outcome extends BatchResult {
+  total: number;
+  seconds: number;
+  models: number;
+  choices: Choices;
+  /** Cases that a model was trained on. */
+  trained: string[];
+}
+
+function report(outcome: Outcome, { out, json }: PredictCommandOptions): void {
+  const { done, failed, before, faults, stopped, total, seconds, models, choices, trained } = outcome;
+  if (json) {
+    const cases = done.map(({ id, file, removed, milliseconds, uncertainty }) => {
+      return { id, file: join(out, file), removed, milliseconds, ...(uncertainty ? { uncertainty } : {}) };
+    });
+    const { postprocessing = null } = choices;
+    const result = {
+      ...{ out, seconds, models, postprocessing, total, before, stopped, cases },
+      failed: failed.map(({ id, error }) => ({ id, error })),
+      trainedOn: trained,
+    };
+    process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+  } else process.stdout.write(describe(outcome, out));
+  if (failed.length > 0) process.exitCode = 1;
+  if (stopped && done.length + failed.length < total) {
+    const n = done.length;
+    process.stderr.write(`Stopped; ${n} of ${total} are done. Run the same command again to go on.\n`);
+    process.exitCode = interruptedCode;
   }
-  return { done, failed, faults };
+  if (faults.length > 0) throw faults[0];
 }
 
-/** "37 %  1 min 12 s left" when `done` windows are predicted, `seconds` after the first one. */
-export function windowsText(done: number, total: number, seconds: number): string {
-  const percent = `${Math.floor((100 * done) / total)} %`;
-  if (done < 2) return percent;
-  return `${percent}  ${durationText((seconds / (done - 1)) * (total - done))} left`;
-}
-
-function describe(
-  result: { out: string; seconds: number; cases: Done[]; failed: Failed[]; trainedOn: string[] },
-  total: number,
-): string {
-  const { out, seconds, cases, failed, trainedOn } = result;
-  const lines = [`${cases.length} of ${total} cases written to ${out} in ${seconds.toFixed(1)} s.`];
-  if (failed.length > 0) lines.push(`${failed.length} failed: ${failed.map(({ id }) => id).join(", ")}.`);
-  const leastSure = cases
+function describe({ done, failed, before, total, seconds, trained }: Outcome, out: string): string {
+  const lines = [outcomeText({ done: done.length, failed, before }, { total, out, seconds })];
+  const leastSure = done
     .flatMap(({ id, uncertainty }) =>
       uncertainty?.foregroundEntropy ? [{ id, entropy: uncertainty.foregroundEntropy }] : [],
     )
@@ -262,8 +269,8 @@ function describe(
   if (leastSure.length > 0) {
     lines.push(`Least sure of (mean entropy of the predicted foreground, nats): ${leastSure.join(", ")}.`);
   }
-  if (trainedOn.length > 0) {
-    lines.push(`${trainedOn.length} of these cases were used to train a model: do not report their scores as results.`);
+  if (trained.length > 0) {
+    lines.push(`${trained.length} of these cases were used to train a model: do not report their scores as results.`);
   }
   return `${lines.join("\n")}\n`;
 }

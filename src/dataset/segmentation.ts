@@ -121,6 +121,23 @@ export function placeLabels(map: Volume, like: Placed, name: string): Volume {
   return { data: small ? new Uint8Array(data) : data, shape: [D, H, W], affine: Float64Array.from(like.affine) };
 }
 
+/** The smallest grid, in the order of `a`, that holds both; null where their lattices of voxels differ. */
+export function commonGrid(a: Placed, b: Placed): Placed | null {
+  const move = moveOf(b, a);
+  if (!move) return null;
+  const [size, other] = [a.shape.toReversed(), b.shape.toReversed()];
+  // Where the first and the last voxel of b lie in a, i, j, k.
+  const ends = move.map((row) => [
+    row[3],
+    row[0] * (other[0] - 1) + row[1] * (other[1] - 1) + row[2] * (other[2] - 1) + row[3],
+  ]);
+  const first = ends.map((end) => Math.min(0, ...end));
+  const last = ends.map((end, r) => Math.max(size[r] - 1, ...end));
+  const affine = Float64Array.from(a.affine);
+  for (const [r, value] of worldOf(a.affine, first[0], first[1], first[2]).entries()) affine[4 * r + 3] = value;
+  return { shape: last.map((end, r) => end - first[r] + 1).reverse() as Vec3, affine };
+}
+
 /** Rows of whole numbers that take voxel indices i, j, k, 1 of one grid to those of another; null where there are none. */
 function moveOf(from: Placed, to: Placed): number[][] | null {
   const inverse = inverseOf(to.affine);

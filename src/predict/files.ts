@@ -29,6 +29,8 @@ export interface PredictInput extends DatasetCase {
 export interface FindOptions {
   /** For data set folders (those with a dataset.json), where it is required. */
   cases?: CaseChoice;
+  /** Where predictions go: what lies in there is not taken for scans of a folder around it. */
+  out?: string;
 }
 
 /**
@@ -59,18 +61,33 @@ export async function findInputs(
     } else if (models[0].plan.patch[0] > 1 && (await holdsSlices(path))) {
       found.push(plain({ id: basename(resolve(path)), images: [resolve(path)] }));
     } else if (info.isDirectory()) {
-      found.push(...(await findCases({ images: path })).map(plain));
+      found.push(...(await scansIn(path, models[0].plan.channels.length, options.out)).map(plain));
     } else {
       found.push(plain(fileInput(path, models[0].plan.channels.length)));
     }
   }
   const seen = new Map<string, string>();
+  // There a file's name is the same in capitals.
+  const nameOf = (id: string): string => (/^(darwin|win32)$/.test(process.platform) ? id.toLowerCase() : id);
   for (const { id, images } of found) {
-    const other = seen.get(id);
+    const other = seen.get(nameOf(id));
     if (other) fail(`Expected every case once, but ${other} and ${images[0]} are both named ${id}; rename one.`);
-    seen.set(id, images[0]);
+    seen.set(nameOf(id), images[0]);
   }
   return found;
+}
+
+/** More files than these are not the channels of one case but scans with numbers for names. */
+const mostChannels = 16;
+
+/** The scans of a folder, but for those in the folder of predictions within it. */
+async function scansIn(folder: string, channels: number, out: string | undefined): Promise<DatasetCase[]> {
+  let cases = await findCases({ images: folder });
+  if (cases.length === 1 && cases[0].images.length > mostChannels)
+    cases = await findCases({ images: folder, channels });
+  if (!out || !existsSync(out)) return cases;
+  const place = realpathSync(out);
+  return cases.filter(({ images }) => images.every((image) => !existsSync(image) || realpathSync(image) !== place));
 }
 
 /** One DICOM scan, not a folder in which other scans or a data set lie. */
@@ -167,7 +184,9 @@ export function assertSafeFolder(folder: string, inputs: readonly DatasetCase[])
   if (!existsSync(folder)) return;
   const out = realpathSync(folder);
   const files = inputs.flatMap(({ images, label }) => (label ? [...images, label] : images));
-  const inside = files.find((file) => existsSync(file) && dirname(realpathSync(file)) === out);
+  // A folder of slices is itself an input.
+  const holds = (file: string): boolean => file === out || dirname(file) === out;
+  const inside = files.find((file) => existsSync(file) && holds(realpathSync(file)));
   if (inside) {
     fail(
       `Predictions would be written into ${folder}, among inputs such as ${basename(inside)}; choose another --out.`,

@@ -82,16 +82,18 @@ export interface Predictor {
  */
 export function createPredictor(models: Model | readonly Model[], options: PredictorOptions): Predictor {
   const all: readonly Model[] = "net" in models ? [models] : models;
-  if (all.length === 0) fail("Expected at least one model to predict with, but got none.");
-  for (const [index, model] of all.entries()) checkModel(model, all[0], index);
+  checkModels(all);
   const { backend, window = "auto", maxBytes, keepBytes = 2 ** 30 } = options;
   const { postprocess: obey = true, testTime = true } = options;
   const choices = sharedChoices(all, { postprocessing: obey, testTime });
-  const programs = createPrograms(backend, keepBytes);
+  const programs = createPrograms(backend, keepBytes, Math.max(keepBytes, 2 ** 30));
   let queue: Promise<unknown> = Promise.resolve();
   // A program holds one model's parameters at a time, so cases go one after the other.
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const result = queue.then(work);
+    const result = queue.then(() => {
+      programs.nextCase();
+      return work();
+    });
     queue = result.catch(() => {});
     return result;
   };
@@ -210,6 +212,12 @@ function createClock() {
     },
     milliseconds: () => ({ ...spent, total: performance.now() - start }),
   };
+}
+
+/** Throws UserError where models cannot vote on one grid. */
+export function checkModels(models: readonly Model[]): void {
+  if (models.length === 0) fail("Expected at least one model to predict with, but got none.");
+  for (const [index, model] of models.entries()) checkModel(model, models[0], index);
 }
 
 function checkModel({ net, plan }: Model, first: Model, index: number): void {
