@@ -250,5 +250,9 @@ describe("inputs of a batch", () => {
     expect((await readdir(at("patients/masks"))).sort()).toEqual(["p1.dcm", "p2.dcm", "predictions.jsonl"]);
     const second = await predict(...args);
     expect(second.stdout).toMatch(/^2 of 2 cases written to .*; 2 of them were there before\.\n$/);
+    const inside = [at("patients/p1"), "--format", "seg", "--out", at("patients/p1/masks")];
+    expect((await predict(...inside)).code).toBe(0);
+    expect((await predict(...inside)).stdout).toMatch(/^1 of 1 cases written to .*; 1 of them was there before\.\n$/);
+    await expect(predict(at("patients/p1"), "--out", at("patients/p1"))).rejects.toThrow("among inputs");
   });
 });

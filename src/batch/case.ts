@@ -27,8 +27,8 @@ export interface Worker {
   close(): Promise<void>;
 }
 
-/** Programs that are kept for scans of a size that was met before; a thousand sizes must not pile up. */
-const keepBytes = 2 ** 28;
+/** Bytes of programs that are kept for scans of a size that was met before; a thousand sizes must not pile up. */
+export const keepBytes = 2 ** 28;
 
 /**
  * Makes ready to predict cases in this process: the models, the engine's threads, compiled programs and their buffers stay from case
@@ -78,7 +78,7 @@ async function predictCase(
   try {
     live("reading");
     // Before the voxels: a scan that is changed meanwhile is then one that has changed.
-    const scans = await Promise.all(paths.map(stateOfScan));
+    const scans = await Promise.all(paths.map((path) => stateOfScan(path, out)));
     const segmentation = order.format === "seg" ? await segmentationWriter(paths[0]) : undefined;
     const channels = plan.channels.map(({ name }) => name);
     const { images } = await readCase({ id, images: paths }, channels);

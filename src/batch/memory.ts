@@ -9,6 +9,7 @@ import { availableBytes, sizeText } from "../train/memory.ts";
 import { fail, UserError } from "../util/errors.ts";
 import type { ScanHeader } from "../volume/files.ts";
 import { type Vec3, voxelCount } from "../volume/volume.ts";
+import { keepBytes } from "./case.ts";
 import type { BatchOrder } from "./order.ts";
 import { stateOfScan } from "./scan-state.ts";
 
@@ -40,9 +41,10 @@ export async function jobBytes(
   inputs: readonly PredictInput[],
   order: BatchOrder,
 ): Promise<number> {
-  for (const { images } of await largestFirst(inputs)) {
+  for (const { images } of await largestFirst(inputs, order.out)) {
     try {
-      return processBytes + scanBytes(models, await readHeader(images[0]), order);
+      const kept = inputs.length > 1 ? keepBytes : 0;
+      return processBytes + kept + scanBytes(models, await readHeader(images[0]), order);
     } catch (error) {
       // A file that cannot be read needs no memory.
       if (!(error instanceof UserError)) throw error;
@@ -51,12 +53,12 @@ export async function jobBytes(
   return processBytes;
 }
 
-async function largestFirst(inputs: readonly PredictInput[]): Promise<PredictInput[]> {
+async function largestFirst(inputs: readonly PredictInput[], out: string): Promise<PredictInput[]> {
   const sized: { input: PredictInput; bytes: number }[] = [];
   let folders = 0;
   for (const input of inputs) {
     if (folders >= mostFolders) break;
-    const state = await stateOfScan(input.images[0]).catch(() => null);
+    const state = await stateOfScan(input.images[0], out).catch(() => null);
     if (!state) continue;
     if (state.files > 2) folders++;
     sized.push({ input, bytes: state.bytes });

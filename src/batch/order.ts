@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { TermTable } from "../dicom/seg/codes.ts";
+import type { BackendOptions } from "../engine/backend.ts";
 import { loadModel, modelFiles } from "../model/files.ts";
 import type { Model } from "../model/types.ts";
 import type { OutputFormat } from "../predict/files.ts";
@@ -12,8 +13,8 @@ export interface BatchOrder {
   models: readonly ModelFile[];
   /** Folder of the label maps; absolute. */
   out: string;
-  engine: "wasm" | "reference";
-  /** Compute threads of each process. */
+  engine: NonNullable<BackendOptions["name"]>;
+  /** Compute threads of each process; by default they share the processors. */
   threads?: number;
   window: "auto" | "patch";
   step: number;

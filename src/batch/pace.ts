@@ -3,7 +3,7 @@ import { durationText } from "../train/progress.ts";
 /** How fast cases end. */
 export interface Pace {
   end(well: boolean): void;
-  /** "2.1 scans/s", "8 min 02 s left", "3 failed": none before the first case has ended. */
+  /** "2.1 scans/s, 8 min 02 s left, 3 failed"; empty before the first case has ended. */
   words(): string[];
   /** "  8 min 02 s left", or nothing at the end. */
   left(): string;
@@ -33,7 +33,7 @@ export function createPace(cases: number, now: () => number = () => performance.
       if (ended === 0) return [];
       const each = seconds();
       const rate = each < 1 ? `${(1 / each).toFixed(1)} scans/s` : `${each.toFixed(1)} s a scan`;
-      return [rate, left(), ...(failed > 0 ? [`${failed} failed`] : [])];
+      return [[rate, left(), ...(failed > 0 ? [`${failed} failed`] : [])].join(", ")];
     },
     left: () => (ended < cases ? `  ${left()}` : ""),
   };

@@ -51,7 +51,7 @@ export async function runPool(options: PoolOptions): Promise<PoolResult> {
   const show = (head: string, text: string): void => {
     live.set(head, text);
     const each = [...live].map(([name, words]) => `${name}  ${words}`);
-    progress.live([...each, ...(total > 1 ? pace.words() : [])].join("  |  "));
+    progress.live([...(total > 1 ? pace.words() : []), ...each].join("  |  "));
   };
   const add = async (event: DoneRecord | FailedRecord): Promise<void> => {
     await record.add(event);

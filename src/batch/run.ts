@@ -1,4 +1,5 @@
 import { mkdir } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { Model } from "../model/types.ts";
 import { outputFormats, type PredictInput } from "../predict/files.ts";
@@ -55,10 +56,12 @@ export interface BatchResult {
  * use, and more jobs than fit the memory; what is wrong with a case is in the result.
  */
 export async function runBatch(options: RunBatchOptions): Promise<BatchResult> {
-  const { inputs, order, progress, quiet, signal, onBegin } = options;
+  const { inputs, progress, quiet, signal, onBegin } = options;
   return inFolder(options, async (standing) => {
     const { open } = standing;
     const jobs = Math.max(1, Math.min(options.jobs ?? 1, open.length));
+    const { threads = jobs > 1 ? Math.max(1, Math.floor(availableParallelism() / jobs)) : undefined } = options.order;
+    const order = { ...options.order, threads };
     if (jobs > 1) await checkJobs(jobs, options.models, open, order);
     const record = await openRecord(join(order.out, recordName));
     try {

@@ -1,5 +1,5 @@
 import { readdir, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, sep } from "node:path";
 import { splitChoice } from "../dicom/files.ts";
 import { explainFileError } from "../util/files.ts";
 import { scanExtension } from "../volume/extensions.ts";
@@ -18,16 +18,16 @@ export interface ScanState {
 /** Headers whose voxels lie in another file of the same name. */
 const detached = new Set([".hdr", ".img", ".nhdr", ".mhd"]);
 
-/** UserError where a file is gone. */
-export async function stateOfScan(path: string): Promise<ScanState> {
+/** `out`: a folder that does not count where it lies among slices, that of the predictions. UserError where a file is gone. */
+export async function stateOfScan(path: string, out: string): Promise<ScanState> {
   const place = splitChoice(path).path;
   try {
     const found: ScanState = { path, files: 0, bytes: 0, modified: 0 };
-    for await (const file of filesOf(place)) {
-      const { size, mtimeMs } = await stat(file);
+    const infos = await Promise.all((await filesOf(place, out)).map((file) => stat(file)));
+    for (const info of infos.filter((one) => one.isFile())) {
       found.files++;
-      found.bytes += size;
-      found.modified = Math.max(found.modified, mtimeMs);
+      found.bytes += info.size;
+      found.modified = Math.max(found.modified, info.mtimeMs);
     }
     return found;
   } catch (error) {
@@ -42,20 +42,18 @@ export function sameScan(a: ScanState, b: ScanState): boolean {
   );
 }
 
-async function* filesOf(path: string): AsyncGenerator<string> {
+async function filesOf(path: string, out: string): Promise<string[]> {
   if ((await stat(path)).isDirectory()) {
-    for (const entry of await readdir(path, { withFileTypes: true, recursive: true })) {
-      if (entry.isFile()) yield join(entry.parentPath, entry.name);
-    }
-    return;
+    const entries = await readdir(path, { withFileTypes: true, recursive: true });
+    return entries
+      .filter((entry) => !entry.isDirectory())
+      .map((entry) => join(entry.parentPath, entry.name))
+      .filter((file) => !file.startsWith(`${out}${sep}`));
   }
   const ending = scanExtension(path);
-  if (ending === null || !detached.has(ending)) {
-    yield path;
-    return;
-  }
-  const stem = basename(path).slice(0, -ending.length);
-  for (const name of await readdir(dirname(path))) {
-    if (name.startsWith(`${stem}.`)) yield join(dirname(path), name);
-  }
+  if (ending === null || !detached.has(ending)) return [path];
+  const start = basename(path).slice(0, 1 - ending.length);
+  return (await readdir(dirname(path)))
+    .filter((name) => name.startsWith(start))
+    .map((name) => join(dirname(path), name));
 }

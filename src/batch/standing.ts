@@ -79,7 +79,7 @@ async function reasonToPredict(
   if (differs("models")) return "other models";
   if ((Object.keys(now) as (keyof CaseSettings)[]).some(differs)) return "other options";
   if (!existsSync(join(order.out, record.file))) return "no map";
-  const scans = await Promise.all(input.images.map(stateOfScan)).catch((error) => {
+  const scans = await Promise.all(input.images.map((image) => stateOfScan(image, order.out))).catch((error) => {
     // Its prediction says what is wrong.
     if (error instanceof UserError) return [];
     throw error;

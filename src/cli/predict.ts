@@ -1,5 +1,4 @@
 import { readFile } from "node:fs/promises";
-import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { type BatchOrder, loadBatchModels } from "../batch/order.ts";
@@ -148,11 +147,11 @@ options are the same; the exit code is 1 where a scan failed.`,
       fail("--segments describes the segments of --format seg; give both.");
     if (options.sbatch.length > 0 && options.executor !== "slurm") fail("--sbatch is for --executor slurm; give both.");
     const terms = options.segments ? await readTerms(options.segments, models[0].plan.labels.slice(1)) : undefined;
-    const { engine, window, step, shifts, mirror, postprocess, uncertainty = false, format, force } = options;
+    const { engine, threads, window, step, shifts, mirror, postprocess, uncertainty = false, format, force } = options;
     const order: BatchOrder = {
       models: files.map(({ file, digest }) => ({ file: resolve(file), digest })),
       out: resolve(options.out),
-      ...{ engine, threads: threadsOf(options), window, step, shifts, mirror, postprocess, uncertainty, format, terms },
+      ...{ engine, threads, window, step, shifts, mirror, postprocess, uncertainty, format, terms },
     };
     const progress = createProgress(process.stderr);
     const choices = sharedChoices(models, {
@@ -173,12 +172,6 @@ options are the same; the exit code is 1 where a scan failed.`,
     const seconds = (performance.now() - start) / 1000;
     report({ ...result, total: inputs.length, seconds, models: models.length, choices, trained }, options);
   });
-
-/** All processors, shared among the processes; those of a Slurm task are what it asks for. */
-function threadsOf({ threads, jobs = 1, executor }: PredictCommandOptions): number | undefined {
-  if (threads !== undefined || executor === "slurm" || jobs === 1) return threads;
-  return Math.max(1, Math.floor(availableParallelism() / jobs));
-}
 
 /** The lines of a list; empty ones and those that begin with # do not count. */
 async function readList(path: string): Promise<string[]> {
