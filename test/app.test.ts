@@ -1,5 +1,9 @@
+import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
 import { describeInBrowser, openPage } from "./app/harness.ts";
+
+/** What the first visit may load, gzipped: the page, and all that it keeps for use without a network. */
+const firstLoad = 1_500_000;
 
 describeInBrowser("the shell of the app", () => {
   test("colours follow the system until the reader chooses, and the choice stays", async () => {
@@ -12,5 +16,60 @@ describeInBrowser("the shell of the app", () => {
     expect(await theme()).toBe("light");
     expect(errors).toEqual([]);
     await close();
+  });
+
+  test("a plain web server is enough: the first load is small, and then it works offline, isolated and from its own origin alone", async () => {
+    const sent = new Map<string, number>();
+    const edit = (path: string, content: Buffer): Buffer => {
+      sent.set(path, gzipSync(content).length);
+      return content;
+    };
+    const { page, context, requests, errors, url, close } = await openPage({ isolated: false, offline: true, edit });
+    await page.getByText("Works offline · 1 thread").waitFor();
+    expect(await page.evaluate(() => globalThis.crossOriginIsolated)).toBe(false);
+    const bytes = [...sent.values()].reduce((sum, size) => sum + size, 0);
+    expect(sent.size).toBeGreaterThan(10);
+    expect(bytes).toBeLessThan(firstLoad);
+
+    await context.setOffline(true);
+    await page.reload();
+    expect(await page.evaluate(() => globalThis.crossOriginIsolated)).toBe(true);
+    await page.getByRole("button", { name: "Phantom scan" }).first().click();
+    await page.locator("[data-shown]").waitFor();
+    await page.getByRole("button", { name: "Segment", exact: true }).click();
+    await page.locator("tr[data-label]").first().waitFor();
+    const processors = await page.evaluate(() => navigator.hardwareConcurrency);
+    const threads = processors > 1 ? `wasm, ${processors} threads,` : "wasm, 1 thread,";
+    await page.getByText(threads).waitFor();
+    expect(requests.filter((address) => !address.startsWith(url) && !/^(blob|data):/.test(address))).toEqual([]);
+    expect(errors).toEqual([]);
+    await close();
+  });
+
+  test("controls have names, and the page holds in every size and colour", async () => {
+    for (const viewport of [
+      { width: 1280, height: 720 },
+      { width: 820, height: 1180 },
+    ]) {
+      const { page, errors, close } = await openPage({ viewport });
+      await page.getByRole("button", { name: "Phantom scan" }).first().click();
+      await page.locator("[data-shown]").waitFor();
+      const nameless = await page.evaluate(() => {
+        const all = [...document.querySelectorAll<HTMLElement>("button, input, select, canvas, progress")];
+        return all
+          .filter(
+            (one) =>
+              !one.getAttribute("aria-label") && !one.textContent?.trim() && !(one as HTMLInputElement).labels?.length,
+          )
+          .map((one) => one.outerHTML.slice(0, 80));
+      });
+      expect(nameless).toEqual([]);
+      const over = await page.evaluate(
+        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+      );
+      expect(over).toBe(0);
+      expect(errors).toEqual([]);
+      await close();
+    }
   });
 });

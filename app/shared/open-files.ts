@@ -78,11 +78,14 @@ function askWhich(choices: readonly ScanChoice[]): Promise<number | null> {
 export function pickFiles({ folder = false, accept = "" } = {}): Promise<NamedFile[]> {
   return new Promise((resolve) => {
     const input = el("input", { type: "file", multiple: !folder, webkitdirectory: folder, accept, hidden: true });
-    input.addEventListener("change", () => resolve([...(input.files ?? [])].map(named)));
-    input.addEventListener("cancel", () => resolve([]));
+    const finish = (): void => {
+      input.remove();
+      resolve([...(input.files ?? [])].map(named));
+    };
+    input.addEventListener("change", finish);
+    input.addEventListener("cancel", finish);
     document.body.append(input);
     input.click();
-    input.remove();
   });
 }
 

@@ -1,6 +1,6 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { basename, delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { build } from "vite";
@@ -41,7 +41,7 @@ export function builtApp(): Promise<string> {
     await build({
       configFile: fileURLToPath(new URL("../../app/vite.config.ts", import.meta.url)),
       build: { outDir: folder },
-      logLevel: "warn",
+      logLevel: "error",
     });
     return folder;
   })();
@@ -51,6 +51,8 @@ export function builtApp(): Promise<string> {
 export interface OpenOptions extends Pick<ServeOptions, "isolated" | "edit"> {
   /** File name of the page. Default index.html. */
   page?: string;
+  /** Address of a server that runs already, with the final "/", instead of one of the built app. */
+  url?: string;
   /** Further flags of the browser. */
   flags?: string[];
   viewport?: { width: number; height: number };
@@ -73,8 +75,9 @@ export interface OpenPage {
 /** Serves the built app and opens one of its pages in a fresh context. What is left open ends with the test file. */
 export async function openPage(options: OpenOptions = {}): Promise<OpenPage> {
   const { page: file = "index.html", flags = [], viewport = { width: 1280, height: 720 }, colours = "light" } = options;
-  const served: Served = await serveFolder(await builtApp(), options);
-  open.push(served.server);
+  const served: Served | null = options.url ? null : await serveFolder(await builtApp(), options);
+  if (served) open.push(served.server);
+  const url = options.url ?? served!.url;
   const key = flags.join(" ");
   if (!browsers.has(key)) {
     browsers.set(key, chromium.launch({ executablePath: executable, args: [...plainFlags, ...flags] }));
@@ -95,14 +98,45 @@ export async function openPage(options: OpenOptions = {}): Promise<OpenPage> {
   page.on("pageerror", (error) => errors.push(String(error)));
   const close = async (): Promise<void> => {
     await context.close();
-    served.server.close();
-    served.server.closeAllConnections();
+    served?.server.close();
+    served?.server.closeAllConnections();
   };
-  await page.goto(served.url + file);
-  return { page, context, url: served.url, requests, errors, close };
+  await page.goto(url + file);
+  return { page, context, url, requests, errors, close };
 }
 
 afterAll(async () => {
   for (const browser of browsers.values()) await (await browser).close();
   for (const one of open) one.close();
 });
+
+/** Drops files on an element as a user would drag them there. Folders cannot be made up in a page: their files are dropped alone. */
+export async function dropFiles(page: Page, selector: string, paths: readonly string[]): Promise<void> {
+  const files = paths.map((path) => ({ name: basename(path), content: readFileSync(path).toString("base64") }));
+  const transfer = await page.evaluateHandle((list) => {
+    const data = new DataTransfer();
+    for (const { name, content } of list) {
+      data.items.add(new File([Uint8Array.from(atob(content), (c) => c.charCodeAt(0))], name));
+    }
+    return data;
+  }, files);
+  await page.dispatchEvent(selector, "drop", { dataTransfer: transfer });
+}
+
+/** Presses a button and chooses files, or a folder, in the dialog that it opens. */
+export async function chooseFiles(page: Page, button: string, paths: string | string[]): Promise<void> {
+  const [chooser] = await Promise.all([
+    page.waitForEvent("filechooser"),
+    page.getByRole("button", { name: button, exact: true }).first().click(),
+  ]);
+  await chooser.setFiles(paths);
+}
+
+/** Presses a button and gives the bytes that the page offers to save. */
+export async function download(page: Page, button: string): Promise<{ name: string; bytes: Uint8Array }> {
+  const [saved] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: button, exact: true }).click(),
+  ]);
+  return { name: saved.suggestedFilename(), bytes: new Uint8Array(readFileSync(await saved.path())) };
+}
