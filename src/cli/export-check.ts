@@ -20,7 +20,7 @@ export interface OnnxCheck {
   largest: number;
 }
 
-/** What is used of onnxruntime-node, which is no dependency: who wants the check installs it. */
+/** What is used of onnxruntime-node. */
 export interface OnnxRuntime {
   InferenceSession: { create(bytes: Uint8Array): Promise<OnnxSession> };
   Tensor: new (type: "float32", data: Float32Array, dims: readonly number[]) => unknown;
@@ -32,11 +32,19 @@ interface OnnxSession {
   release(): Promise<void>;
 }
 
-/** onnxruntime-node, or undefined where it is not installed or does not load on this machine. */
-export async function findOnnxRuntime(): Promise<OnnxRuntime | undefined> {
-  const name = "onnxruntime-node";
-  const module = (await import(name).catch(() => undefined)) as { default?: OnnxRuntime } | undefined;
-  return module?.default;
+/** onnxruntime-node, or a sentence on why there is none. It is an optional peer: whoever wants the check installs it. */
+export async function findOnnxRuntime(
+  load: (name: string) => Promise<unknown> = (name) => import(name),
+): Promise<OnnxRuntime | string> {
+  try {
+    const { default: runtime } = (await load("onnxruntime-node")) as { default: OnnxRuntime };
+    return runtime;
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    return code === "ERR_MODULE_NOT_FOUND" || code === "MODULE_NOT_FOUND"
+      ? "onnxruntime-node is not installed; with it (npm install onnxruntime-node) the file is compared with lunet's engine before it is written."
+      : `onnxruntime-node is installed but does not load on this machine (${message.split("\n")[0]}).`;
+  }
 }
 
 /**

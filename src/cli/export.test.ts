@@ -38,7 +38,9 @@ afterEach(() => {
 const run = (...args: string[]) => exportCommand.parseAsync(args, { from: "user" });
 
 /** A native part that is not there on every machine; the check is then left out, in words. */
-const runtime = await findOnnxRuntime();
+const found = await findOnnxRuntime();
+const runtime = typeof found === "string" ? undefined : found;
+if (!runtime) console.warn(`No exported file is run: ${found}`);
 
 test("a model file becomes an ONNX file with the plan inside", async () => {
   const out = join(folder, "net.onnx");
@@ -60,6 +62,17 @@ test.skipIf(!runtime)("the file is run and compared before it is written", async
   expect(output).toMatch(/ kB with float32 instead of int8 weights\)\.\nBatch norm: 3 kept\.\nChecked in onnxruntime/);
   expect(output).toMatch(
     / on a random input of 4 x 8 x 8 voxels: largest difference from lunet's engine \d\.\de-[678] /,
+  );
+});
+
+test("without onnxruntime, or with one that does not load, it is said what to do", async () => {
+  const failing = (code: string, message: string) =>
+    findOnnxRuntime(async () => Promise.reject(Object.assign(new Error(message), { code })));
+  expect(await failing("ERR_MODULE_NOT_FOUND", "Cannot find package")).toMatch(
+    /^onnxruntime-node is not installed; with it \(npm install onnxruntime-node\) the file is compared .*\.$/,
+  );
+  expect(await failing("ERR_DLOPEN_FAILED", "libc.so.6: version\nmore")).toBe(
+    "onnxruntime-node is installed but does not load on this machine (libc.so.6: version).",
   );
 });
 

@@ -65,13 +65,12 @@ export const exportCommand = new Command("export")
     const choices: OnnxOptions = { shape, batch, probabilities, upconv, weights, metadata: { lunet } };
     const bytes = toOnnx(model, choices);
     const runtime = options.check ? await findOnnxRuntime() : undefined;
-    const check = runtime && (await checkOnnx(runtime, bytes, model, choices));
+    const check = runtime && (typeof runtime === "string" ? runtime : await checkOnnx(runtime, bytes, model, choices));
     await writeFileAtomic(onnx, bytes);
     const plain = weights === "float32" ? bytes : toOnnx(model, { ...choices, weights: "float32" });
     process.stdout.write(`Wrote ${onnx} (opset ${onnxOpset}, ${sizeText(bytes, plain, weights)}).\n`);
     process.stdout.write(normText(model, choices));
-    if (check) process.stdout.write(checkText(check));
-    else if (options.check) process.stdout.write("Not checked: onnxruntime-node is not installed here.\n");
+    if (check) process.stdout.write(typeof check === "string" ? `Not checked: ${check}\n` : checkText(check));
     if (!unseen) return;
     const progress = createProgress(process.stderr);
     try {
