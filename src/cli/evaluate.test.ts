@@ -2,7 +2,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
-import { readVolume } from "../dataset/scan.ts";
+import { readLabelMap, readVolume } from "../dataset/scan.ts";
 import { sliceFile } from "../dicom/dicom.fixture.ts";
 import { segmentationWriter } from "../dicom/seg/files.ts";
 import { random } from "../util/random.ts";
@@ -110,7 +110,6 @@ test("DICOM SEG on either side gives what NIfTI gives, though it holds only the 
   await mkdir(at("series"));
   for (const k of [0, 1, 2, 3, 4]) await writeFile(at("series", `${k}.dcm`), sliceFile(k));
   const { shape, affine } = await readVolume(at("series"));
-  const writer = await segmentationWriter(at("series"));
   const plane = shape[1] * shape[2];
   // The truth lies in planes 1 and 2, predictions in 2 and 3, and in 0 to 2.
   const planes = { truth: { a: [1, 2], b: [1, 2] }, prediction: { a: [2, 3], b: [0, 1, 2] } };
@@ -119,13 +118,19 @@ test("DICOM SEG on either side gives what NIfTI gives, though it holds only the 
       const data = new Uint8Array(shape[0] * plane);
       for (const k of filled) data.fill(1, k * plane + 1, (k + 1) * plane - 2);
       await writeVolume(at(`${part}-nifti`, `${id}.nii.gz`), { data, shape, affine });
-      const labels = [{ value: 1, name: "organ" }];
-      await writer.write(at(`${part}-seg`, `${id}.dcm`), { data, shape, affine }, labels, { algorithm: "" });
+      // Of a series of these planes alone, as other programs leave empty planes out.
+      const own = at("parts", part, id);
+      await mkdir(own, { recursive: true });
+      for (const k of filled) await cp(at("series", `${k}.dcm`), join(own, `${k}.dcm`));
+      const map = { ...(await readVolume(own)), data: data.filter((_, i) => filled.includes(Math.floor(i / plane))) };
+      const writer = await segmentationWriter(own);
+      await writer.write(at(`${part}-seg`, `${id}.dcm`), map, [{ value: 1, name: "organ" }], { algorithm: "" });
       // A folder a case, as archives hand them out.
       await mkdir(at(`${part}-folders`, id), { recursive: true });
       await cp(at(`${part}-seg`, `${id}.dcm`), at(`${part}-folders`, id, "IM0001"));
     }
   }
+  expect((await readLabelMap(at("truth-seg/a.dcm"))).shape[0]).toBe(2);
   const scores = async (prediction: string, truth: string): Promise<unknown> => {
     await evaluate(at(`prediction-${prediction}`), at(`truth-${truth}`), "--json", "-");
     expect(stderr).toBe("");
