@@ -19,25 +19,34 @@ export interface SegmentTerms {
 }
 
 const sct = (value: string, meaning: string): Code => ({ value, scheme: "SCT", meaning });
-const anatomy = sct("123037004", "Anatomical Structure");
+/** The code of this category in the edition of 2019 and later; 123037004, "Body structure", of older files means the same. */
+const anatomy = sct("91723000", "Anatomical Structure");
 const abnormal = sct("49755003", "Morphologically Abnormal Structure");
 
 /** What is written for names that are not known. */
 const generic: SegmentTerms = { category: anatomy, type: sct("85756007", "Tissue") };
 
-/** SNOMED CT codes of common names, as PS3.16 lists them. */
-const known: Record<string, SegmentTerms> = {
+/** SNOMED CT codes of common names: anatomy of PS3.16 CID 4030, 4031 and 6204, lesions of CID 7159. */
+export const known: Record<string, SegmentTerms> = {
   ...terms(anatomy, [
     ["10200004", "Liver"],
     ["78961009", "Spleen"],
     ["15776009", "Pancreas"],
     ["64033007", "Kidney"],
+    ["23451007", "Adrenal gland"],
     ["80891009", "Heart"],
     ["39607008", "Lung"],
+    ["44567001", "Trachea"],
     ["12738006", "Brain"],
     ["41216001", "Prostate"],
+    ["89837001", "Bladder"],
+    ["35039007", "Uterus"],
     ["69695003", "Stomach"],
+    ["38848004", "Duodenum"],
+    ["71854001", "Colon"],
+    ["34402009", "Rectum"],
     ["15825003", "Aorta"],
+    ["64131007", "Inferior vena cava"],
     ["28231008", "Gallbladder"],
     ["32849002", "Esophagus"],
   ]),
@@ -45,12 +54,21 @@ const known: Record<string, SegmentTerms> = {
     ["52988006", "Lesion"],
     ["4147007", "Mass"],
     ["27925004", "Nodule"],
+    ["367643001", "Cyst"],
     ["79654002", "Edema"],
+    ["50960005", "Hemorrhage"],
     ["6574001", "Necrosis"],
     ["108369006", "Neoplasm"],
   ]),
 };
-for (const name of ["tumor", "tumour"]) known[name] = known.neoplasm;
+const otherNames = {
+  tumor: "neoplasm",
+  tumour: "neoplasm",
+  oedema: "edema",
+  haemorrhage: "hemorrhage",
+  oesophagus: "esophagus",
+};
+for (const [name, meaning] of Object.entries(otherNames)) known[name] = known[meaning];
 
 function terms(category: Code, types: [string, string][]): Record<string, SegmentTerms> {
   return Object.fromEntries(

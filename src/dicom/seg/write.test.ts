@@ -5,7 +5,7 @@ import { imageOf } from "../image.ts";
 import { parseDicom } from "../parse.ts";
 import { groupSeries } from "../series.ts";
 import { decimal } from "../write.ts";
-import { cieLab, parseTerms, termsOf } from "./codes.ts";
+import { cieLab, known, parseTerms, termsOf } from "./codes.ts";
 import { openSegmentation } from "./read.ts";
 import { type SegmentationSource, sourceFault, writeSegmentation } from "./write.ts";
 
@@ -112,6 +112,32 @@ test("terms: the user's, those of common names, the generic ones; tables are che
   expect(() => parseTerms({ a: { type: { value: "1" } } }, ["a"], "t.json")).toThrow(
     /^t\.json: a\.type\.scheme: .*expected label names/,
   );
+});
+
+/** Verhoeff's check over the digits of the dihedral group of order 10: 0 for every SNOMED CT identifier (its File Formats Guide). */
+function verhoeff(digits: string): number {
+  const turn = [1, 5, 7, 6, 2, 8, 3, 0, 9, 4];
+  const times = (a: number, b: number): number =>
+    a < 5 ? (b < 5 ? (a + b) % 5 : 5 + ((a + b) % 5)) : b < 5 ? 5 + ((a - b + 5) % 5) : (a - b + 5) % 5;
+  return [...digits].reverse().reduce((sum, digit, place) => {
+    let value = Number(digit);
+    for (let i = 0; i < place % 8; i++) value = turn[value];
+    return times(sum, value);
+  }, 0);
+}
+
+test("every code of ours is a sound SNOMED CT concept identifier, and no two meanings share one", () => {
+  expect([verhoeff("10200004"), verhoeff("10200005")]).toEqual([0, expect.not.closeTo(0)]);
+  const meanings = new Map<string, string>();
+  for (const { category, type } of Object.values(known)) {
+    for (const { value, meaning } of [category, type]) {
+      expect([meaning, verhoeff(value), value.slice(-3, -1)]).toEqual([meaning, 0, "00"]); // 00: a concept
+      expect(meanings.get(value) ?? meaning).toBe(meaning);
+      meanings.set(value, meaning);
+    }
+  }
+  expect(meanings.size).toBe(30);
+  expect(termsOf("Tumour").type.value).toBe("108369006");
 });
 
 test("colours: sRGB red is L* 54.29, a* 80.81, b* 69.89 under D50 (CSS Color 4), each over 16 bits", () => {
