@@ -7,7 +7,7 @@ import { type Entry, joined } from "./records.ts";
 import type { Route } from "./route.ts";
 import type { RunPart } from "./run-view.ts";
 import type { ScanMessage, ScanOrder, Scene } from "./scan-worker.ts";
-import { type CaseRow, predictionOf, type Scores, worstFirst } from "./scores.ts";
+import { type CaseRow, isOlderModel, predictionOf, type Scores, worstFirst } from "./scores.ts";
 import { type SceneLabel, sliceViewer } from "./slices.ts";
 import { percent } from "./words.ts";
 
@@ -93,7 +93,7 @@ export function casesView(reader: Reader, entry: Entry, route: Route, go: (route
   function rowOf({ id, dice, mean, part, hd95 }: CaseRow, parts: boolean, classes: number): HTMLElement {
     const button = el(
       "button",
-      { type: "button", className: "link", data: { case: id }, on: { click: () => choose(id) } },
+      { type: "button", className: "link", title: id, data: { case: id }, on: { click: () => choose(id) } },
       id,
     );
     const bar = el("span", { className: "bar" });
@@ -111,7 +111,7 @@ export function casesView(reader: Reader, entry: Entry, route: Route, go: (route
         },
       },
       el("td", {}, button),
-      parts && el("td", { className: "soft" }, part),
+      parts && el("td", { className: "soft", title: `${part} case` }, part === "validation" ? "val" : part),
       scores && el("td", { className: "number mean" }, percent(mean), el("span", { className: "track" }, bar)),
       ...(classes > 1 ? dice.map((d) => el("td", { className: "number" }, percent(d))) : []),
     );
@@ -129,9 +129,9 @@ export function casesView(reader: Reader, entry: Entry, route: Route, go: (route
     worker?.terminate();
     worker = null;
     viewer.clear();
-    if (id === null) return say("");
-    if (data.problem) return say(data.problem);
-    if (!known || known.images === 0) return say(`The case ${id} is not in the data set, so it cannot be shown.`);
+    if (id === null) return say("", true);
+    if (data.problem) return say(data.problem, true);
+    if (!known || known.images === 0) return say(`The case ${id} is not in the data set, so it cannot be shown.`, true);
     say("Reading the scan");
     const order: ScanOrder = {
       id,
@@ -142,14 +142,14 @@ export function casesView(reader: Reader, entry: Entry, route: Route, go: (route
     const started = new Worker(new URL("./scan-worker.ts", import.meta.url), { type: "module" });
     worker = started;
     started.addEventListener("error", () =>
-      say(`The scans of ${id} cannot be shown: the page ran out of memory, or its files are incomplete.`),
+      say(`The scans of ${id} cannot be shown: the page ran out of memory, or its files are incomplete.`, true),
     );
     started.addEventListener("message", ({ data: message }: MessageEvent<ScanMessage>) => {
       if (worker !== started) return;
       if (message.kind === "step") return say(message.text);
       started.terminate();
       worker = null;
-      if (message.kind === "failed") return say(message.message);
+      if (message.kind === "failed") return say(message.message, true);
       say(prediction ? "" : "There is no prediction of this case yet; only the truth is shown.");
       viewer.show(message.scene, labelsOf(message.scene));
     });
@@ -162,15 +162,19 @@ export function casesView(reader: Reader, entry: Entry, route: Route, go: (route
     return [...named, ...more.map((value, i) => ({ value, name: `label ${value}`, colour: named.length + i }))];
   }
 
-  function say(text: string): void {
+  /** `alone`: there are no slices to show under it. */
+  function say(text: string, alone = false): void {
     progress.textContent = text;
     progress.hidden = text === "";
+    progress.className = alone ? "sentence" : "case-note soft";
+    viewer.element.hidden = alone;
   }
 
-  /** Whether the predictions come from an older model than the run has now. */
   function isOld(): boolean {
-    const model = reader.found().files.get(joined(entry.path, "model.safetensors"));
-    return scores?.model !== undefined && model !== undefined && Math.abs(model.modified - scores.model) > 1;
+    const { files } = reader.found();
+    const model = files.get(joined(entry.path, "model.safetensors"))?.modified;
+    const own = scores && files.get(scores.file)?.modified;
+    return Boolean(scores?.model && model && own && isOlderModel(scores.model, model, own));
   }
 
   function step(by: number): void {
@@ -200,7 +204,9 @@ export function casesView(reader: Reader, entry: Entry, route: Route, go: (route
         ...(isOld()
           ? ["The predictions come from an older model of this run; predict again for those of the present one."]
           : []),
-        ...(count === 0 && !scores ? ["The run has no validation cases: it was trained on all cases."] : []),
+        ...(next.record && count === 0 && !scores
+          ? ["The run has no validation cases: it was trained on all cases."]
+          : []),
         ...(scores?.failed ?? []).map(({ id, error }) => `${id}: ${error}`),
       ].filter((sentence) => sentence !== "");
       note.textContent = sentences.join(" ");
@@ -208,7 +214,7 @@ export function casesView(reader: Reader, entry: Entry, route: Route, go: (route
       const has = reader.found().files.has(joined(entry.path, "model.safetensors"));
       const label = scores?.model === undefined ? "Predict" : "Predict again";
       panel.show(
-        has && count > 0 ? `${label} the ${count} validation ${count === 1 ? "case" : "cases"}` : null,
+        has && count > 0 && !data.problem ? `${label} the ${count} validation ${count === 1 ? "case" : "cases"}` : null,
         scores === null || isOld(),
       );
       paintTable();

@@ -105,7 +105,6 @@ function pruneCharts({ curve, classes }: CurveRun): Chart[] {
     diceChart("Validation Dice against size", "parameters", dice(parametersOf), "log"),
     diceChart("Validation Dice", "removal", dice(stepOf)),
     lossChart("removal", [series("loss", stepOf, (r) => r.trainLoss)]),
-    { title: "Parameters", xLabel: "removal", series: [series("parameters", stepOf, parametersOf)] },
   ];
 }
 

@@ -1,6 +1,6 @@
 import { el } from "../shared/dom.ts";
 import type { Reader, RunData } from "./reader.ts";
-import { type Entry, nameOf, studyRuns } from "./records.ts";
+import { type Entry, nameOf, type StudyRun, studyRuns } from "./records.ts";
 import type { Route } from "./route.ts";
 import { badge, percent, short } from "./words.ts";
 
@@ -13,28 +13,33 @@ export interface RunList {
 export function runList(reader: Reader, go: (route: Partial<Route>) => void): RunList {
   const element = el("div", { className: "run-list", role: "list" });
   const open = new Set<string>();
-  let shown = "";
+  let [shown, chosen] = ["", ""];
 
-  const rowOf = (entry: Entry, route: Route, data: RunData, depth: number): HTMLElement => {
+  /** `arm`: what the run is in its study. */
+  const rowOf = (entry: Entry, route: Route, data: RunData, arm?: StudyRun & { label: string }): HTMLElement => {
     const { state } = data;
+    const title = arm ? `${arm.name} ${arm.label}` : titleOf(entry, reader);
     const chosen = route.compare.includes(entry.path);
     const check = el("input", {
       type: "checkbox",
       checked: chosen,
       title: "Compare with others",
-      aria: { label: `Compare ${titleOf(entry, reader)}` },
+      aria: { label: `Compare ${title}` },
     });
     check.addEventListener("change", () => {
       const others = route.compare.filter((path) => path !== entry.path);
       go({ compare: check.checked ? [...others, entry.path] : others });
     });
-    const facts = [state.net, state.parameters === null ? "" : short(state.parameters)].filter((fact) => fact !== "");
+    const facts = [
+      arm ? `fold ${arm.fold}, seed ${arm.seed}` : state.net,
+      state.parameters === null ? "" : short(state.parameters),
+    ].filter((fact) => fact !== "");
     const share = state.steps ? Math.min(1, (state.step ?? 0) / state.steps) : null;
     const running = state.word === "running" && share !== null;
     const bar = running && el("progress", { value: share, max: 1, aria: { label: "Steps done" } });
     return el(
       "div",
-      { className: `entry depth${depth}`, role: "listitem" },
+      { className: entry.parent === null ? "entry" : "entry part", role: "listitem" },
       check,
       el(
         "button",
@@ -44,12 +49,7 @@ export function runList(reader: Reader, go: (route: Partial<Route>) => void): Ru
           data: { path: entry.path },
           on: { click: () => go({ path: entry.path }) },
         },
-        el(
-          "span",
-          { className: "row spread" },
-          el("span", { className: "name cut" }, titleOf(entry, reader)),
-          badge(state.word),
-        ),
+        el("span", { className: "row spread" }, el("span", { className: "name cut", title }, title), badge(state.word)),
         el(
           "span",
           { className: "row spread small soft" },
@@ -100,10 +100,17 @@ export function runList(reader: Reader, go: (route: Partial<Route>) => void): Ru
         el("span", { className: "small soft" }, await groupWords(entry, children)),
       ),
     );
-    const rows = isOpen
-      ? await Promise.all(children.map(async (child) => rowOf(child, route, await reader.run(child), 1)))
-      : [];
-    return [head, ...rows];
+    if (!isOpen) return [head];
+    const study = entry.kind === "study" ? await reader.study(entry) : null;
+    const arms = new Map(
+      study &&
+        studyRuns(study, entry.path, reader.found().files).map((run) => [
+          run.path,
+          { ...run, label: study.arms[run.arm].label },
+        ]),
+    );
+    const rows = children.map(async (child) => rowOf(child, route, await reader.run(child), arms.get(child.path)));
+    return [head, ...(await Promise.all(rows))];
   };
 
   const groupWords = async (entry: Entry, children: readonly Entry[]): Promise<string> => {
@@ -119,13 +126,17 @@ export function runList(reader: Reader, go: (route: Partial<Route>) => void): Ru
     element,
     update: async (route) => {
       const { entries } = reader.found();
+      // What is chosen anew is to be seen.
+      const parent = entries.find((entry) => isShown(entry, route))?.parent ?? null;
+      if (route.path !== chosen) for (const { kind, path } of entries) if (path === parent) open.add(`${kind} ${path}`);
+      chosen = route.path ?? "";
       const rows = await Promise.all(
         entries
           .filter(({ parent }) => parent === null)
           .map(async (entry) => {
             const children = entries.filter(({ parent, path }) => parent === entry.path && path !== entry.path);
             if (entry.kind === "study" || entry.kind === "folds") return groupOf(entry, route, children);
-            return [rowOf(entry, route, await reader.run(entry), 0)];
+            return [rowOf(entry, route, await reader.run(entry))];
           }),
       );
       const fresh = rows.flat();

@@ -128,3 +128,12 @@ export function predictionOf(
   const reachable = best && (rank(best) < 3 || run === "" || folderOf(folderOf(best)) === parent);
   return reachable ? best : null;
 }
+
+/**
+ * Whether predictions come from an older model than the run has now, by the times (ms) at which the model that made them, the present
+ * model and the scores were written. Copying a folder gives all its files new times: then the last two are close, the first is not.
+ */
+export function isOlderModel(made: number, model: number, scores: number): boolean {
+  const copied = Math.abs(model - scores) < 10_000 && made < Math.min(model, scores) - 60_000;
+  return Math.abs(model - made) > 1 && !copied;
+}

@@ -11,7 +11,7 @@ export interface SceneLabel {
 }
 
 /** Colours of labels over grey: Okabe and Ito's, told apart with any colour vision. */
-const labelColours = [
+const labelColours: readonly Colour[] = [
   [230, 159, 0],
   [86, 180, 233],
   [0, 158, 115],
@@ -19,10 +19,10 @@ const labelColours = [
   [240, 228, 66],
   [213, 94, 0],
   [0, 114, 178],
-] as const;
-const missedColour = [86, 180, 233] as const;
-const extraColour = [235, 90, 60] as const;
-const otherColour = [240, 228, 66] as const;
+];
+const missedColour: Colour = [86, 180, 233];
+const extraColour: Colour = [235, 90, 60];
+const otherColour: Colour = [240, 228, 66];
 
 const cssColour = (index: number): string => `rgb(${labelColours[index % labelColours.length].join(" ")})`;
 
@@ -126,6 +126,8 @@ export function sliceViewer(): SliceViewer {
     visible.ariaPressed = String(look.visible);
     opacity.value = String(look.opacity);
     paintLegend();
+    // Before the canvases are measured.
+    element.classList.toggle("flat", scene?.shape[0] === 1);
     for (const [index, { plane, canvas, note, pane }] of views.entries()) {
       pane.classList.toggle("active", index === active);
       const context = canvas.getContext("2d")!;
@@ -136,7 +138,6 @@ export function sliceViewer(): SliceViewer {
       canvas.ariaLabel = `${plane.name} slice ${at[plane.axis] + 1} of ${scene.shape[plane.axis]}`;
       paintPlane(context, scene, plane);
     }
-    element.classList.toggle("flat", scene?.shape[0] === 1);
   }
   function paintLegend(): void {
     const differences = [
@@ -156,43 +157,36 @@ export function sliceViewer(): SliceViewer {
     const { columns, rows, x, y, width, height } = place;
     const slice = at[plane.axis];
     const grey = pickPlane(shown.image, shown.shape, plane, slice);
-    const image = new ImageData(columns, rows);
-    for (let i = 0; i < grey.length; i++) image.data.set([grey[i], grey[i], grey[i], 255], 4 * i);
+    const pixels = new Uint32Array(grey.length);
+    for (let i = 0; i < grey.length; i++) pixels[i] = 0xff000000 | (grey[i] * 0x010101);
     context.imageSmoothingEnabled = true;
-    context.drawImage(layer(image), x, y, width, height);
+    context.drawImage(layer(pixels, columns, rows), x, y, width, height);
     const truth = shown.truth && pickPlane(shown.truth, shown.shape, plane, slice);
     const prediction = shown.prediction && pickPlane(shown.prediction, shown.shape, plane, slice);
     if (look.visible) {
-      const filled = fillOf(truth, prediction, columns, rows);
       context.imageSmoothingEnabled = false;
-      if (filled) context.drawImage(layer(filled), x, y, width, height);
+      if (prediction) context.drawImage(layer(fillOf(truth, prediction), columns, rows), x, y, width, height);
       if (look.outline && truth) strokeBorders(context, truth, place);
     }
     crosshair(context, place, plane);
   }
 
-  /** The mask's colours: each voxel's label, or how truth and prediction differ. */
-  function fillOf(
-    truth: Uint8Array | null,
-    prediction: Uint8Array | null,
-    columns: number,
-    rows: number,
-  ): ImageData | null {
+  /** The mask's pixels: each voxel's label, or how truth and prediction differ. */
+  function fillOf(truth: Uint8Array | null, prediction: Uint8Array): Uint32Array {
     const alpha = Math.round(255 * look.opacity);
-    const differ = look.fill === "difference" && truth !== null;
-    if (!prediction) return null;
-    const image = new ImageData(columns, rows);
-    const colourOf = new Map(labels.map(({ value, colour }) => [value, labelColours[colour % labelColours.length]]));
-    for (let i = 0; i < prediction.length; i++) {
-      const value = prediction[i];
-      if (differ) {
-        if (value === truth[i]) continue;
-        image.data.set([...(value === 0 ? missedColour : truth[i] === 0 ? extraColour : otherColour), alpha], 4 * i);
-      } else if (value !== 0) {
-        image.data.set([...(colourOf.get(value) ?? labelColours[0]), alpha], 4 * i);
+    const pixels = new Uint32Array(prediction.length);
+    if (look.fill === "difference" && truth) {
+      const [missed, extra, other] = [missedColour, extraColour, otherColour].map((colour) => pixelOf(colour, alpha));
+      for (let i = 0; i < pixels.length; i++) {
+        if (prediction[i] !== truth[i]) pixels[i] = prediction[i] === 0 ? missed : truth[i] === 0 ? extra : other;
       }
+      return pixels;
     }
-    return image;
+    const colours = new Uint32Array(256).fill(pixelOf(labelColours[0], alpha));
+    colours[0] = 0;
+    for (const { value, colour } of labels) colours[value] = pixelOf(labelColours[colour % labelColours.length], alpha);
+    for (let i = 0; i < pixels.length; i++) pixels[i] = colours[prediction[i]];
+    return pixels;
   }
 
   function strokeBorders(context: CanvasRenderingContext2D, map: Uint8Array, place: Place): void {
@@ -269,7 +263,8 @@ export function sliceViewer(): SliceViewer {
     });
     canvas.addEventListener("focus", () => change(() => (active = index)));
   }
-  new ResizeObserver(draw).observe(element);
+  const sizes = new ResizeObserver(draw);
+  for (const { pane } of views) sizes.observe(pane);
 
   const keys: Record<string, () => void> = {
     ArrowUp: () => move(planes[active].axis, 1),
@@ -334,8 +329,16 @@ function matchScreen(canvas: HTMLCanvasElement): void {
   if (canvas.height !== height) canvas.height = height;
 }
 
-function layer(image: ImageData): OffscreenCanvas {
-  const canvas = new OffscreenCanvas(image.width, image.height);
+type Colour = readonly [number, number, number];
+
+/** Red, green, blue and alpha as they lie in memory (little endian, as every machine of browsers is). */
+const pixelOf = ([red, green, blue]: Colour, alpha: number): number =>
+  ((alpha << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+
+function layer(pixels: Uint32Array, columns: number, rows: number): OffscreenCanvas {
+  const canvas = new OffscreenCanvas(columns, rows);
+  const image = new ImageData(columns, rows);
+  image.data.set(new Uint8Array(pixels.buffer));
   canvas.getContext("2d")!.putImageData(image, 0, 0);
   return canvas;
 }

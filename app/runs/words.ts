@@ -12,8 +12,8 @@ export const stateWords: Record<RunState["word"], string> = {
 
 export const stateReasons: Partial<Record<RunState["word"], string>> = {
   quiet:
-    "The run says that it is training, but wrote nothing for more than 15 minutes; if it was killed, go on with lunet train --resume.",
-  interrupted: "The run was interrupted; go on with lunet train --resume.",
+    "The run says that it is training, but wrote nothing for more than 15 minutes; if it was killed, go on with --resume.",
+  interrupted: "The run was interrupted; go on with --resume.",
   "time limit": "The run ended at its time limit, before all planned steps.",
 };
 
