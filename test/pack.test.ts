@@ -1,7 +1,9 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { saveModel } from "../src/model/files.ts";
@@ -9,8 +11,8 @@ import { sampleModel } from "../src/model/sample.ts";
 import { flat } from "../src/net/make.ts";
 import { readVolume, writeVolume } from "../src/volume/files.ts";
 
-/** What `npm pack` may weigh, packed and unpacked, and the browser part as one file before it is made small. */
-const budget = { packed: 750_000, unpacked: 2_500_000, browser: 600_000 };
+/** What `npm pack` may weigh, packed and unpacked, the page of `lunet serve` in it, and the browser part as one file before it is made small. */
+const budget = { packed: 750_000, unpacked: 2_500_000, viewer: 150_000, browser: 600_000 };
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const modules = join(root, "node_modules");
@@ -41,10 +43,12 @@ function npm(args: string[], cwd: string): string {
   return own?.endsWith(".js") ? node([own, ...args, ...flags], cwd) : run("npm", [...args, ...flags], cwd);
 }
 
-let packed: { size: number; unpackedSize: number; files: { path: string }[] };
+let packed: { size: number; unpackedSize: number; files: { path: string; size: number }[] };
 beforeAll(async () => {
   mkdirSync(app);
   tsc("-p", join(root, "tsconfig.build.json"), "--outDir", join(source, "dist"));
+  const viewer = ["--config", join(root, "app/runs/vite.config.ts"), "--outDir", join(source, "dist/viewer")];
+  node([join(modules, "vite/bin/vite.js"), "build", ...viewer, "--logLevel", "error"], root);
   for (const name of ["package.json", "README.md", "LICENSE", ...files]) {
     if (name !== "dist") cpSync(join(root, name), join(source, name), { recursive: true });
   }
@@ -65,12 +69,40 @@ beforeAll(async () => {
 test("the package holds the program without tests, and is small", () => {
   const paths = packed.files.map(({ path }) => path);
   expect(paths).toEqual(
-    expect.arrayContaining(["bin/lunet.mjs", "dist/index.js", "dist/index.d.ts", "dist/browser.js"]),
+    expect.arrayContaining([
+      "bin/lunet.mjs",
+      "dist/index.js",
+      "dist/index.d.ts",
+      "dist/browser.js",
+      "dist/viewer/runs.html",
+    ]),
   );
   expect(paths.filter((path) => /\.test\.|\.fixture\.|^src|conformance/.test(path))).toEqual([]);
   expect(packed.size).toBeLessThan(budget.packed);
   expect(packed.unpackedSize).toBeLessThan(budget.unpacked);
+  const page = packed.files.filter(({ path }) => path.startsWith("dist/viewer/"));
+  expect(page.reduce((sum, { size }) => sum + size, 0)).toBeLessThan(budget.viewer);
 });
+
+test(
+  "the command of the package serves the run viewer",
+  async () => {
+    mkdirSync(join(app, "seen"));
+    writeFileSync(join(app, "seen/run.json"), "{}");
+    const cli = join(app, "node_modules/lunet/bin/lunet.mjs");
+    const child = spawn(process.execPath, [cli, "serve", "seen", "--port", "0", "--json"], { cwd: app, stdio: "pipe" });
+    try {
+      const [line] = await once(createInterface(child.stdout), "line");
+      const { url } = JSON.parse(line);
+      const page = await (await fetch(url)).text();
+      const [, script] = /src="\.\/(assets\/[^"]+\.js)"/.exec(page)!;
+      expect((await fetch(url + script)).headers.get("content-type")).toContain("text/javascript");
+    } finally {
+      child.kill();
+    }
+  },
+  slow,
+);
 
 test(
   "the library example of the README has right types and segments a scan",
