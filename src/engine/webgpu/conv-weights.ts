@@ -1,84 +1,54 @@
-import type { Vec3 } from "../../volume/volume.ts";
-import { activation, type Kernel } from "./kernel.ts";
-import { type Form, formed, sourceBindings, sourceParams } from "./source.ts";
-import { haloSize, type Tile, tileSize } from "./tiles.ts";
+import { stageCode } from "./conv.ts";
+import type { Kernel } from "./kernel.ts";
+import { formula, sourceBindings, sourceParams } from "./source.ts";
 
 /**
- * A convolution's gradient by the weights of one source. A workgroup has one group of output (`wg.z`) and of input channels (`wg.y`) and every
- * `P.chunks`-th tile of voxels. An invocation has one (kD, kH) of the kernel and some rows of the tile: along a row it keeps the
- * last kW inputs, so that an input and a gradient loaded serve kW products of 4 x 4 channels. Partial sums: vec4 of output channels at
- * (((chunk Gout + output group) Gin + input group) taps + tap) 4 + input channel.
+ * A convolution's gradient by the weights of one source. A workgroup has one group of output (`wg.z`) and of input channels (`wg.y`) and
+ * every `P.chunks`-th tile of voxels. An invocation has one (kD, kH) of the kernel and some rows of the tile: along a row it keeps the
+ * last 3 inputs, so that an input and a gradient loaded serve 3 products of 4 x 4 channels (with a kernel of 1 along W the outer two are
+ * for nothing: it is that of heads). Partial sums: vec4 of output channels at
+ * (((chunk Gout + output group) Gin + input group) taps + tap) 4 + input channel, taps of a kernel of 3 along W.
  */
-export function convWeightsKernel(form: Form, kernel: Vec3, tile: Tile): Kernel {
-  const [kd, kh, kw] = kernel;
-  const [rd, rh, rw] = kernel.map((k) => (k - 1) / 2);
-  const rows = kd * kh;
-  const splits = Math.floor(64 / rows);
-  const [tw, th, td] = tileSize(tile);
-  const [sx, sy, sz] = haloSize(tile, kernel);
-  const columns = Array.from({ length: kw }, (_, k) => k);
-  const affine =
-    form === "raw"
-      ? ""
-      : "let a = xAffine[2u * (n * P.xGroups + g)]; let b = xAffine[2u * (n * P.xGroups + g) + 1u];";
-  const size = Math.max(sx * sy * sz, rows * splits * 4);
+export function convWeightsKernel(): Kernel {
+  const kw = 3;
+  const columns = [0, 1, 2];
   return {
-    label: `convolution ${kernel.join("x")}, gradient of weights`,
+    label: "convolution, gradient of weights",
     workgroup: [64, 1, 1],
     params: {
-      W: "u32",
-      H: "u32",
-      D: "u32",
-      xGroups: "u32",
-      yGroups: "u32",
-      n0: "u32",
-      d0: "u32",
-      d1: "u32",
-      tilesW: "u32",
-      tilesH: "u32",
-      tilesD: "u32",
-      tiles: "u32",
-      chunks: "u32",
-      chunk0: "u32",
-      dyAt: "u32",
+      ...{ W: "u32", H: "u32", D: "u32", xGroups: "u32", yGroups: "u32", n0: "u32", d0: "u32", d1: "u32" },
+      ...{ kh: "u32", rd: "u32", rh: "u32", rw: "u32", sx: "u32", sy: "u32", sz: "u32" },
+      ...{ tw: "u32", th: "u32", td: "u32", tilesW: "u32", tilesH: "u32", tilesD: "u32", tiles: "u32" },
+      ...{ rows: "u32", splits: "u32", chunks: "u32", chunk0: "u32", dyAt: "u32" },
       ...sourceParams("x"),
     },
     bindings: {
-      ...sourceBindings("x", form),
+      ...sourceBindings("x"),
       dy: { type: "array<vec4f>" },
       partial: { type: "array<vec4f>", write: true },
     },
-    declarations: `${activation}
-var<workgroup> tile: array<vec4f, ${size}>;
-var<workgroup> slopes: array<vec4f, ${tw * th * td}>;`,
+    declarations: `${formula}
+var<workgroup> tile: array<vec4f, 600>;
+var<workgroup> slopes: array<vec4f, 256>;`,
     body: `let og = wg.z;
 let g = wg.y;
-let row = li % ${rows}u;
-let split = li / ${rows}u;
+let row = li % P.rows;
+let split = li / P.rows;
 ${columns.map((k) => `var acc${k} = mat4x4f();`).join(" ")}
 for (var t = wg.x; t < P.tiles; t += P.chunks) {
-  let w0 = i32((t % P.tilesW) * ${tw}u);
-  let h0 = i32(((t / P.tilesW) % P.tilesH) * ${th}u);
+  let w0 = i32((t % P.tilesW) * P.tw);
+  let h0 = i32(((t / P.tilesW) % P.tilesH) * P.th);
   let slab = t / (P.tilesW * P.tilesH);
-  let d0 = i32(P.d0 + (slab % P.tilesD) * ${td}u);
+  let d0 = i32(P.d0 + (slab % P.tilesD) * P.td);
   let n = P.n0 + slab / P.tilesD;
-  ${affine}
+  let a = xAffine[2u * (n * P.xGroups + g)];
+  let b = xAffine[2u * (n * P.xGroups + g) + 1u];
   workgroupBarrier();
-  for (var i = li; i < ${sx * sy * sz}u; i += 64u) {
-    let w = w0 + i32(i % ${sx}u) - ${rw};
-    let h = h0 + i32((i / ${sx}u) % ${sy}u) - ${rh};
-    let d = d0 + i32(i / ${sx * sy}u) - ${rd};
-    var v = vec4f();
-    if (w >= 0 && h >= 0 && d >= 0 && w < i32(P.W) && h < i32(P.H) && d < i32(P.D)) {
-      let at = (((n * P.D + u32(d)) * P.xGroups + g) * P.H + u32(h)) * P.W + u32(w);
-      v = ${formed(form, "x[at - P.xAt]", { a: "a", b: "b", slope: "P.xSlope" })};
-    }
-    tile[i] = v;
-  }
-  for (var i = li; i < ${tw * th * td}u; i += 64u) {
-    let w = u32(w0) + i % ${tw}u;
-    let h = u32(h0) + (i / ${tw}u) % ${th}u;
-    let d = u32(d0) + i / ${tw * th}u;
+  ${stageCode((at) => `v = valueOf(x[${at} - P.xAt], a, b, P.xInner, P.xOuter);`, "P.xGroups", "g")}
+  for (var i = li; i < P.tw * P.th * P.td; i += 64u) {
+    let w = u32(w0) + i % P.tw;
+    let h = u32(h0) + (i / P.tw) % P.th;
+    let d = u32(d0) + i / (P.tw * P.th);
     var v = vec4f();
     if (w < P.W && h < P.H && d < P.d1) {
       v = dy[(((n * P.D + d) * P.yGroups + og) * P.H + h) * P.W + w - P.dyAt];
@@ -86,16 +56,16 @@ for (var t = wg.x; t < P.tiles; t += P.chunks) {
     slopes[i] = v;
   }
   workgroupBarrier();
-  if (split < ${splits}u) {
-    for (var line = split; line < ${th * td}u; line += ${splits}u) {
-      let at = ((line / ${th}u + row / ${kh}u) * ${sy}u + line % ${th}u + row % ${kh}u) * ${sx}u;
+  if (split < P.splits) {
+    for (var line = split; line < P.th * P.td; line += P.splits) {
+      let at = ((line / P.th + row / P.kh) * P.sy + line % P.th + row % P.kh) * P.sx;
       ${columns
         .slice(0, -1)
         .map((k) => `var x${k} = tile[at + ${k}u];`)
         .join(" ")}
-      for (var i = 0u; i < ${tw}u; i++) {
+      for (var i = 0u; i < P.tw; i++) {
         let x${kw - 1} = tile[at + i + ${kw - 1}u];
-        let s = slopes[line * ${tw}u + i];
+        let s = slopes[line * P.tw + i];
         ${columns.map((k) => `acc${k} += mat4x4f(s * x${k}.x, s * x${k}.y, s * x${k}.z, s * x${k}.w);`).join("\n        ")}
         ${columns
           .slice(0, -1)
@@ -108,13 +78,16 @@ for (var t = wg.x; t < P.tiles; t += P.chunks) {
 ${columns
   .map(
     (k) => `workgroupBarrier();
-if (split < ${splits}u) { for (var c = 0u; c < 4u; c++) { tile[(split * ${rows}u + row) * 4u + c] = acc${k}[c]; } }
+if (split < P.splits) {
+  let at = (split * P.rows + row) * 4u;
+  tile[at] = acc${k}[0]; tile[at + 1u] = acc${k}[1]; tile[at + 2u] = acc${k}[2]; tile[at + 3u] = acc${k}[3];
+}
 workgroupBarrier();
-if (li < ${rows * 4}u) {
+if (li < P.rows * 4u) {
   var sum = vec4f();
-  for (var s = 0u; s < ${splits}u; s++) { sum += tile[s * ${rows * 4}u + li]; }
+  for (var s = 0u; s < P.splits; s++) { sum += tile[s * P.rows * 4u + li]; }
   let tap = (li / 4u) * ${kw}u + ${k}u;
-  partial[((((P.chunk0 + wg.x) * P.yGroups + og) * P.xGroups + g) * ${rows * kw}u + tap) * 4u + li % 4u] = sum;
+  partial[((((P.chunk0 + wg.x) * P.yGroups + og) * P.xGroups + g) * P.rows * ${kw}u + tap) * 4u + li % 4u] = sum;
 }`,
   )
   .join("\n")}`,
@@ -123,26 +96,20 @@ if (li < ${rows * 4}u) {
 
 /**
  * Adds the partial sums of all chunks to the gradient in the parameters' own layout: element (output o, input i, tap t) goes to
- * base + o outputStride + i inputStride + t. One invocation an element.
+ * base + o outputStride + i inputStride + t. Of the `stored` taps of the sums those at tap0 + t step count. One invocation an element.
  */
 export const collectWeights: Omit<Kernel, "workgroup"> = {
   label: "sum of weight gradients",
   params: {
-    inputs: "u32",
-    taps: "u32",
-    xGroups: "u32",
-    yGroups: "u32",
-    chunks: "u32",
-    base: "u32",
-    outputStride: "u32",
-    inputStride: "u32",
+    ...{ inputs: "u32", taps: "u32", stored: "u32", step: "u32", tap0: "u32", xGroups: "u32", yGroups: "u32", chunks: "u32" },
+    ...{ base: "u32", outputStride: "u32", inputStride: "u32" },
   },
   bindings: { partial: { type: "array<f32>" }, gradients: { type: "array<f32>", write: true } },
   body: `let tap = e % P.taps;
 let input = (e / P.taps) % P.inputs;
 let output = e / (P.taps * P.inputs);
-let at = (((output / 4u) * P.xGroups + input / 4u) * P.taps + tap) * 16u + (input % 4u) * 4u + output % 4u;
-let stride = P.yGroups * P.xGroups * P.taps * 16u;
+let at = (((output / 4u) * P.xGroups + input / 4u) * P.stored + P.tap0 + tap * P.step) * 16u + (input % 4u) * 4u + output % 4u;
+let stride = P.yGroups * P.xGroups * P.stored * 16u;
 var sum = 0.0;
 for (var c = 0u; c < P.chunks; c++) { sum += partial[c * stride + at]; }
 gradients[P.base + output * P.outputStride + input * P.inputStride + tap] = sum;`,

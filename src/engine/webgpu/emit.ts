@@ -1,12 +1,12 @@
 import { type Vec3, voxelCount } from "../../volume/volume.ts";
-import { blockOf, convKernel } from "./conv.ts";
+import { blockOf, convKernel, paddedKernel } from "./conv.ts";
 import { elementsOf, type Field, groupsOf, type Operand, type Part, partsOf, planeOf } from "./field.ts";
 import { type Kernel, linearGroups, linearKernel } from "./kernel.ts";
 import type { Slot } from "./memory.ts";
 import type { ProgramBuilder, Range } from "./program.ts";
 import { chunksOf, chunkSumKernel, type ReduceKernel, reduceKernel } from "./reduce.ts";
-import { affineRange, type Form, type Value } from "./source.ts";
-import { chooseTile, tileCounts } from "./tiles.ts";
+import { sourceGiven, type Value } from "./source.ts";
+import { chooseTile, haloSize, type Tile, tileCounts } from "./tiles.ts";
 
 /** A field of groups of 4 channels; bytes before the slot is there. */
 export const activationBytes = (batch: number, channels: number, shape: Vec3): number =>
@@ -14,11 +14,6 @@ export const activationBytes = (batch: number, channels: number, shape: Vec3): n
 
 export function activationField(slot: Slot, batch: number, channels: number, shape: Vec3): Field {
   return { slot, batch, channels, rows: groupsOf(channels), shape, elementBytes: 16 };
-}
-
-/** Values as operands of an iteration. */
-export function valueOperand({ field }: Value, factor = 1, halo = 0): Operand {
-  return { field, factor, halo };
 }
 
 /** First element of a part of a field, and how many elements it has. */
@@ -46,51 +41,66 @@ export function emitLinear(
   });
 }
 
+/** As {@link emitLinear}, for a kernel that reads the value `source` as `x`: of each of its planes `factor`. */
+export function emitFrom(
+  builder: ProgramBuilder,
+  kernel: Omit<Kernel, "workgroup">,
+  over: Field,
+  { source, factor = 1 }: { source: Value; factor?: number },
+  operands: Record<string, Operand>,
+  given: { params: Record<string, number>; buffers?: Record<string, Range>; z?: number },
+): void {
+  const x = sourceGiven("x", source, builder.identity, { factor });
+  emitLinear(builder, kernel, over, { ...x.operand, ...operands }, {
+    params: { ...x.params, ...given.params },
+    buffers: { ...x.buffers, ...given.buffers },
+    z: given.z,
+  });
+}
+
 export interface ConvEmission {
   kernel: Vec3;
   /** One, or two as their concatenation. */
   sources: Value[];
   to: Field;
   weights: Range;
-  /** Bias, and with `store` A and B; none for gradients. */
-  vectors?: Range;
-  store?: Form;
-  slope?: number;
+  /** Bias, A and B of each group. */
+  vectors: Range;
+  /** Slopes of what is stored: 1 for the convolution's own output. */
+  inner?: number;
+  outer?: number;
   add?: boolean;
 }
 
+/** Sizes of a kernel's halo around a tile. */
+export function haloParams(tile: Tile, kernel: Vec3): Record<string, number> {
+  const [rd, rh, rw] = kernel.map((k) => (k - 1) / 2);
+  const [sx, sy, sz] = haloSize(tile, kernel);
+  return { rd, rh, rw, sx, sy, sz };
+}
+
 export function emitConv(builder: ProgramBuilder, emission: ConvEmission): void {
-  const { kernel, sources, to, weights, vectors, store = "raw", slope = 0, add = false } = emission;
+  const { sources, to, weights, vectors, inner = 1, outer = 1, add = false } = emission;
+  const kernel = paddedKernel(emission.kernel);
   const block = blockOf(to.rows);
-  const tile = chooseTile(to.shape, kernel, voxelCount(kernel) * block * 4);
-  const code = convKernel({
-    kernel,
-    sources: sources.map(({ form }) => form),
-    store,
-    bias: vectors !== undefined,
-    add,
-    single: sources.length === 1 && sources[0].field.channels === 1,
-    tile,
-    block,
-  });
-  const names = ["x", "x2"].slice(0, sources.length);
+  const tile = chooseTile(to.shape, kernel);
+  const code = convKernel(tile, block);
+  const [first, second] = sources;
   const halo = (kernel[0] - 1) / 2;
-  const operands = Object.fromEntries(names.map((name, i) => [name, valueOperand(sources[i], 1, halo)]));
-  const affines = Object.assign({}, ...names.map((name, i) => affineRange(name, sources[i])));
+  const x = sourceGiven("x", first, builder.identity, { halo });
+  const x2 = sourceGiven("x2", second ?? first, builder.identity, { halo });
   const [D, H, W] = to.shape;
-  builder.split({ ...operands, y: { field: to } }, to.batch, D, (part, bound) => {
+  builder.split({ ...x.operand, ...x2.operand, y: { field: to } }, to.batch, D, (part, bound) => {
     const items = part.n1 - part.n0;
-    const [x, y, tilesD] = tileCounts(tile, [part.d1 - part.d0, H, W]);
+    const [across, down, tilesD] = tileCounts(tile, [part.d1 - part.d0, H, W]);
     const params = {
-      ...bound.params,
-      ...{ W, H, D, groups: to.rows, n0: part.n0, items, d0: part.d0, d1: part.d1, tilesD, slope },
-      xGroups: sources[0].field.rows,
-      x2Groups: sources[1]?.field.rows ?? 0,
-      xSlope: sources[0].slope,
-      x2Slope: sources[1]?.slope ?? 0,
+      ...{ W, H, D, groups: to.rows, xGroups: first.field.rows, x2Groups: second?.field.rows ?? 0 },
+      ...{ kd: kernel[0], kw: kernel[2], ...haloParams(tile, kernel) },
+      ...{ n0: part.n0, items, d0: part.d0, d1: part.d1, tilesD, inner, outer, add: add ? 1 : 0 },
+      ...{ ...x.params, ...x2.params, ...bound.params },
     };
-    const buffers = { ...bound.buffers, ...affines, packed: weights, ...(vectors ? { vectors } : {}) };
-    builder.dispatch(code, params, buffers, [x, y, tilesD * items * Math.ceil(to.rows / block)]);
+    const buffers = { ...bound.buffers, ...x.buffers, ...x2.buffers, packed: weights, vectors };
+    builder.dispatch(code, params, buffers, [across, down, tilesD * items * Math.ceil(to.rows / block)]);
   });
 }
 

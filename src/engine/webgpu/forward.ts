@@ -1,23 +1,14 @@
 import { type Vec3, voxelCount } from "../../volume/volume.ts";
 import type { ConvNode, Graph, UpconvNode } from "../graph.ts";
-import {
-  activationBytes,
-  activationField,
-  emitConv,
-  emitLinear,
-  emitSmall,
-  emitWalk,
-  valueOperand,
-} from "./emit.ts";
+import { activationBytes, activationField, emitConv, emitFrom, emitLinear, emitSmall, emitWalk } from "./emit.ts";
 import { type Field, groupsOf } from "./field.ts";
-import { linearKernel } from "./kernel.ts";
 import type { Slot } from "./memory.ts";
 import { dropoutKernel, momentsKernel, normKernel } from "./norm.ts";
-import { PADDING, type Packing, packConv, packUpconv, packVectors, type Section, sectionRange } from "./packing.ts";
+import { ONE, type Packing, packConv, packUpconv, packVectors, type Section, sectionRange, ZERO } from "./packing.ts";
 import type { Placement } from "./parameters.ts";
 import { poolKernel } from "./pool.ts";
 import type { ProgramBuilder } from "./program.ts";
-import { affineRange, type Value } from "./source.ts";
+import { rawValue, slopesOf, type Value } from "./source.ts";
 import { importKernel, numbers } from "./transfer.ts";
 import { upconvKernel } from "./upconv.ts";
 
@@ -40,11 +31,11 @@ export interface UnitTape {
   /** For each item and group mean and 1 / sd; none without norm. */
   statistics: Slot | null;
   affine: Slot;
-  /** Dropout factors. */
-  factors: Slot;
-  /** Scale and shift. */
+  /** Dropout factors, one vec4 for each item and group; none for inference. */
+  factors: Slot | null;
+  /** Scale and shift of each group. */
   vectors: Section | null;
-  /** Mean and unbiased variance of a batch norm. */
+  /** Mean and unbiased variance of each group of a batch norm. */
   fresh: Slot | null;
 }
 
@@ -55,8 +46,6 @@ export interface ForwardLayout {
   folded: FoldedUnit[];
   tapes: Map<string, UnitTape>;
 }
-
-const raw = (field: Field): Value => ({ field, form: "raw", slope: 0, affine: null });
 
 /**
  * The forward pass. For inference buffers are used again once nobody reads them, and batch norm has the host's A and B in the
@@ -81,7 +70,7 @@ export function lowerForward(lowering: Lowering, training: boolean): ForwardLayo
   const { channels, shape } = graph.tensors[graph.input];
   const input = numbers(memory.keep("input", 4 * batch * channels * voxelCount(shape)), batch, channels, shape);
   const layout: ForwardLayout = { input, values, folded: [], tapes: new Map() };
-  values[graph.input] = raw(newField(graph.input));
+  values[graph.input] = rawValue(newField(graph.input));
   emitLinear(
     builder,
     importKernel,
@@ -98,7 +87,7 @@ export function lowerForward(lowering: Lowering, training: boolean): ForwardLayo
       const [source] = node.inputs.map((id) => values[id]);
       if (node.kind === "upconv") lowerUpconv(lowering, node, source, field);
       else lowerPool(builder, node.factor, source, field);
-      values[node.output] = raw(field);
+      values[node.output] = rawValue(field);
     }
     if (training) return;
     for (const [id, last] of lastUse.entries()) {
@@ -131,48 +120,50 @@ function lowerUnit(
   const weights = sectionRange(packing, packConv(graph, placement, packing, node));
   const sources = node.inputs.map((id) => layout.values[id]);
   if (tail && !training && tail.norm !== "instance") {
-    const section = packing.add(3 * 4 * field.rows, () => PADDING);
+    const section = packing.add(3 * 4 * field.rows, () => ZERO);
     layout.folded.push({ node, section });
     const vectors = sectionRange(packing, section);
-    emitConv(builder, { kernel, sources, to: field, weights, vectors, store: tail.order, slope: tail.slope });
-    return raw(field);
+    emitConv(builder, { kernel, sources, to: field, weights, vectors, ...slopesOf(tail) });
+    return rawValue(field);
   }
-  const bias = packVectors(placement, packing, [`${name}.bias`], field.channels);
+  const bias = packVectors(placement, packing, [`${name}.bias`, ONE, ZERO], field.channels);
   emitConv(builder, { kernel, sources, to: field, weights, vectors: sectionRange(packing, bias) });
-  if (!tail) return raw(field);
+  if (!tail) return rawValue(field);
 
   const affine = newAffine();
-  const value: Value = { field, form: tail.order, slope: tail.slope, affine };
+  const value: Value = { field, affine, ...slopesOf(tail) };
   const rows = field.batch * field.rows;
-  const factors = builder.memory.keep(`${name} dropout`, training ? 16 * rows : 0);
+  const factors = training ? builder.memory.keep(`${name} dropout`, 16 * rows) : null;
   const tape: UnitTape = { affine, factors, statistics: null, vectors: null, fresh: null };
   layout.tapes.set(name, tape);
+  const factorRange = { slot: factors ?? builder.identity(1) };
   if (tail.norm === "none") {
-    emitSmall(builder, dropoutKernel, rows, {}, { factors: { slot: factors }, affine: { slot: affine } });
+    emitSmall(builder, dropoutKernel, rows, {}, { factors: factorRange, affine: { slot: affine } });
     return value;
   }
   tape.statistics = builder.memory.keep(`${name} statistics`, 32 * rows);
   tape.vectors = packVectors(placement, packing, [`${name}.norm.weight`, `${name}.norm.bias`], field.channels);
-  if (tail.norm === "batch") tape.fresh = builder.memory.keep(`${name} fresh`, 32 * field.rows);
+  tape.fresh = builder.memory.keep(`${name} fresh`, 32 * field.rows);
   const { partial, chunks } = emitWalk(
     builder,
-    momentsKernel(tail.order),
+    momentsKernel,
     field,
     { u: { field } },
-    { params: { slope: tail.slope }, buffers: (to) => ({ partial: to }), sums: 3 },
+    { params: { inner: value.inner }, buffers: (to) => ({ partial: to }), sums: 3 },
   );
+  const batch = tail.norm === "batch";
   builder.dispatch(
-    normKernel(tail.norm, training),
-    { N: field.batch, G: field.rows, chunks, eps: tail.eps },
+    normKernel,
+    { G: field.rows, items: batch ? field.batch : 1, chunks, dropout: training ? 1 : 0, eps: tail.eps },
     {
       partial,
       vectors: sectionRange(packing, tape.vectors),
+      factors: factorRange,
       affine: { slot: affine },
       statistics: { slot: tape.statistics },
-      ...(training ? { factors: { slot: factors } } : {}),
-      ...(tape.fresh ? { fresh: { slot: tape.fresh } } : {}),
+      fresh: { slot: tape.fresh },
     },
-    [tail.norm === "batch" ? field.rows : rows, 1, 1],
+    [batch ? field.rows : rows, 1, 1],
   );
   return value;
 }
@@ -184,42 +175,33 @@ function lowerUpconv(
   field: Field,
 ): void {
   const weights = packUpconv(graph, placement, packing, node, false);
-  const bias = packVectors(placement, packing, [`${node.name}.bias`], field.channels);
-  emitUpconvLike(builder, upconvKernel(source.form, node.factor), node.factor, source, field, {
-    buffers: { packed: sectionRange(packing, weights), vectors: sectionRange(packing, bias) },
-    z: field.rows,
-  });
+  const bias = packVectors(placement, packing, [`${node.name}.bias`, ONE, ZERO], field.channels);
+  emitFrom(
+    builder,
+    upconvKernel(voxelCount(node.factor)),
+    { ...source.field, rows: 1 },
+    { source },
+    { y: { field, factor: node.factor[0] } },
+    {
+      params: upconvParams(node.factor, source.field, field),
+      buffers: { packed: sectionRange(packing, weights), vectors: sectionRange(packing, bias) },
+      z: field.rows,
+    },
+  );
 }
 
-/** Runs a kernel with one invocation a voxel of a coarse value; `fine` has `factor` times its voxels. */
-export function emitUpconvLike(
-  builder: ProgramBuilder,
-  kernel: Parameters<typeof linearKernel>[0],
-  factor: Vec3,
-  coarse: Value,
-  fine: Field,
-  given: { buffers: Record<string, { slot: Slot }>; z: number; dx?: Field },
-): void {
-  const [D, H, W] = coarse.field.shape;
-  const { dx } = given;
-  const operands = {
-    ...(dx ? { dx: { field: dx } } : { x: valueOperand(coarse) }),
-    y: { field: fine, factor: factor[0] },
-  };
-  emitLinear(builder, kernel, { ...coarse.field, rows: 1 }, operands, {
-    params: { D, H, W, xGroups: coarse.field.rows, yGroups: fine.rows, xSlope: coarse.slope },
-    buffers: { ...given.buffers, ...(dx ? {} : affineRange("x", coarse)) },
-    z: given.z,
-  });
+/** Sizes of a transposed convolution from a coarse to a fine field. */
+export function upconvParams([fd, fh, fw]: Vec3, coarse: Field, fine: Field): Record<string, number> {
+  const [D, H, W] = coarse.shape;
+  return { D, H, W, xGroups: coarse.rows, yGroups: fine.rows, fd, fh, fw };
+}
+
+/** Sizes of a max pool, by its output. */
+export function poolParams([fd, fh, fw]: Vec3, { shape: [D, H, W], rows }: Field): Record<string, number> {
+  return { D, H, W, G: rows, fd, fh, fw };
 }
 
 function lowerPool(builder: ProgramBuilder, factor: Vec3, source: Value, field: Field): void {
-  const [D, H, W] = field.shape;
-  emitLinear(
-    builder,
-    poolKernel(source.form, factor),
-    field,
-    { x: valueOperand(source, factor[0]), y: { field } },
-    { params: { D, H, W, G: field.rows, xSlope: source.slope }, buffers: affineRange("x", source) },
-  );
+  const params = poolParams(factor, field);
+  emitFrom(builder, poolKernel, field, { source, factor: factor[0] }, { y: { field } }, { params });
 }

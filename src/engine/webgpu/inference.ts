@@ -3,12 +3,11 @@ import { checkInput, checkShapes } from "../check.ts";
 import type { Graph } from "../graph.ts";
 import type { Inference, TensorMap } from "../types.ts";
 import type { Gpu } from "./device.ts";
-import { emitLinear, valueOperand } from "./emit.ts";
+import { emitFrom } from "./emit.ts";
 import { type FoldedUnit, lowerForward } from "./forward.ts";
-import { createPacking, PADDING, packingTable } from "./packing.ts";
+import { createPacking, packingTable, packWith } from "./packing.ts";
 import { gatherParameters, placeParameters } from "./parameters.ts";
 import { createProgramBuilder, loadProgram } from "./program.ts";
-import { affineRange } from "./source.ts";
 import { exportKernel, numbers, swapPlanes } from "./transfer.ts";
 
 export async function createInference(graph: Graph, gpu: Gpu): Promise<Inference> {
@@ -23,16 +22,8 @@ export async function createInference(graph: Graph, gpu: Gpu): Promise<Inference
   const output = numbers(builder.memory.take("output", size), batch, channels, shape);
   const logits = values[graph.output];
   const [D, H, W] = shape;
-  emitLinear(
-    builder,
-    exportKernel(logits.form),
-    output,
-    { x: valueOperand(logits), y: { field: output } },
-    {
-      params: { rows: channels, groups: logits.field.rows, HW: H * W, D, xSlope: logits.slope },
-      buffers: affineRange("x", logits),
-    },
-  );
+  const params = { rows: channels, groups: logits.field.rows, HW: H * W, D };
+  emitFrom(builder, exportKernel, output, { source: logits }, { y: { field: output } }, { params });
   const table = packingTable(packing);
   const end = builder.mark();
   const program = await loadProgram(builder, gpu);
@@ -41,7 +32,7 @@ export async function createInference(graph: Graph, gpu: Gpu): Promise<Inference
     bytes: program.bytes,
     setParameters(given) {
       const flat = gatherParameters(placement, placement.all, given);
-      const packed = Float32Array.from(table, (from) => (from === PADDING ? 0 : flat[from]));
+      const packed = packWith(table, flat);
       for (const unit of folded) fold(packed, unit, given);
       program.write(packing.slot, packed);
     },
@@ -57,17 +48,17 @@ export async function createInference(graph: Graph, gpu: Gpu): Promise<Inference
   };
 }
 
-/** Bias, and A and B of y = A act(u) + B or act(A u + B): a batch norm by its running statistics; without norm 1 and 0. */
+/** Bias, and A and B: a batch norm by its running statistics; without norm 1 and 0. */
 function fold(packed: Float32Array, { node, section }: FoldedUnit, values: TensorMap): void {
-  const padded = section.floats / 3;
   const tail = node.tail!;
   const bias = values.get(`${node.name}.bias`)!;
   const normed = tail.norm === "batch";
   const of = (name: string): Float32Array => values.get(`${node.name}.norm.${name}`)!;
   for (let c = 0; c < bias.length; c++) {
+    const at = section.offset + 12 * Math.floor(c / 4) + (c % 4);
     const a = normed ? of("weight")[c] / Math.sqrt(of("running_var")[c] + tail.eps) : 1;
-    packed[section.offset + c] = bias[c];
-    packed[section.offset + padded + c] = a;
-    packed[section.offset + 2 * padded + c] = normed ? of("bias")[c] - of("running_mean")[c] * a : 0;
+    packed[at] = bias[c];
+    packed[at + 4] = a;
+    packed[at + 8] = normed ? of("bias")[c] - of("running_mean")[c] * a : 0;
   }
 }

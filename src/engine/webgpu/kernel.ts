@@ -26,12 +26,6 @@ export const LINEAR = 64;
 /** Workgroups along x before a linear dispatch goes on along y. */
 const ROW = 32768;
 
-/** Leaky ReLU; at exactly 0 the slope counts, and its gradient too. */
-export const activation = `
-fn act(v: vec4f, slope: f32) -> vec4f { return select(slope * v, v, v > vec4f()); }
-fn slopeAt(v: vec4f, slope: f32) -> vec4f { return select(vec4f(slope), vec4f(1.0), v > vec4f()); }
-`;
-
 /** The module's text: parameters at binding 0, then the storage buffers in their order. */
 export function shaderCode({ workgroup, params, bindings, declarations = "", body }: Kernel): string {
   const fields = Object.entries(params).map(([name, type]) => `  ${name}: ${type},`);

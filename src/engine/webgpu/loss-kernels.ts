@@ -36,7 +36,7 @@ const voxel = `let voxel = P.first + e;
 let p = voxel / P.HW;
 let r = voxel % P.HW;
 let t = voxel - P.targetAt;
-let truth = byteOf(target[t / 4u], t);`;
+let truth = byteOf(truths[t / 4u], t);`;
 const group = (c: string): string => `(p * P.G + ${c} / 4u) * P.HW + r`;
 const logit = (c: string): string => `z[${group(c)} - P.zAt][${c} % 4u]`;
 const soft = (c: string): string => `soft[(p * P.K + ${c}) * P.HW + r - P.softAt]`;
@@ -44,7 +44,7 @@ const soft = (c: string): string => `soft[(p * P.K + ${c}) * P.HW + r - P.softAt
 function bindings(distil: boolean, last: Record<string, Binding>): Record<string, Binding> {
   return {
     z: { type: "array<vec4f>" },
-    target: { type: "array<u32>" },
+    truths: { type: "array<u32>" },
     ...(distil ? { soft: { type: "array<f32>" } } : {}),
     ...last,
   };
@@ -132,14 +132,14 @@ let term = terms[v - P.voxelAt];`;
     bindings: {
       z: { type: "array<vec4f>" },
       probabilities: { type: "array<vec4f>" },
-      target: { type: "array<u32>" },
+      truths: { type: "array<u32>" },
       terms: { type: "array<vec4f>" },
     },
     declarations: helpers,
     setup: `let classes = vec4u(4u * g) + vec4u(0u, 1u, 2u, 3u);
 let firstGroup = select(0.0, 1.0, g == 0u);`,
     value: `let t = v - P.targetAt;
-let truth = byteOf(target[t / 4u], t);
+let truth = byteOf(truths[t / 4u], t);
 let pr = probabilities[i - P.pAt];
 ${kind === "softmax" ? softmax : sigmoid}
 t0 += pr;

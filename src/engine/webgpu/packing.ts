@@ -1,14 +1,15 @@
 import { fail } from "../../util/errors.ts";
-import { voxelCount } from "../../volume/volume.ts";
+import { type Vec3, voxelCount } from "../../volume/volume.ts";
 import { type ConvNode, type Graph, inputChannelsOf, type UpconvNode } from "../graph.ts";
-import { blockOf } from "./conv.ts";
+import { blockOf, paddedKernel } from "./conv.ts";
 import { groupsOf } from "./field.ts";
 import type { Slot } from "./memory.ts";
 import type { Placement } from "./parameters.ts";
 import type { ProgramBuilder, Range } from "./program.ts";
 
-/** Stands for a padding of 0. */
-export const PADDING = 0xffffffff;
+/** In place of a parameter's index: the constants 0 and 1. */
+export const ZERO = 0xffffffff;
+export const ONE = 0xfffffffe;
 /** Floats: sections can be bound on their own. */
 const ALIGNMENT = 64;
 
@@ -16,7 +17,7 @@ const ALIGNMENT = 64;
 export interface Section {
   offset: number;
   floats: number;
-  /** Index of the parameter behind each packed float, or PADDING. */
+  /** Index of the parameter behind each packed float, or a constant. */
   source(i: number): number;
 }
 
@@ -56,11 +57,16 @@ export function sectionRange({ slot }: Packing, { offset, floats }: Section): Ra
 
 /** Index of each packed float's parameter. */
 export function packingTable({ sections, slot }: Packing): Uint32Array<ArrayBuffer> {
-  const table = new Uint32Array(slot.bytes / 4).fill(PADDING);
+  const table = new Uint32Array(slot.bytes / 4).fill(ZERO);
   for (const { offset, floats, source } of sections) {
     for (let i = 0; i < floats; i++) table[offset + i] = source(i);
   }
   return table;
+}
+
+/** The packed parameters, by the table. */
+export function packWith(table: Uint32Array, values: Float32Array): Float32Array<ArrayBuffer> {
+  return Float32Array.from(table, (from) => (from === ZERO ? 0 : from === ONE ? 1 : values[from]));
 }
 
 /** Channel of element `lane` of group `group` of a concatenation of tensors, each padded to groups; -1 where it is padding. */
@@ -75,12 +81,19 @@ function concatenated(channels: number[], group: number, lane: number): number {
   return -1;
 }
 
+/** A kernel's own tap behind one of its padded form; -1 where it is padding. */
+function ownTap([, kh, kw]: Vec3, tap: number): number {
+  if (kh === 3) return tap;
+  const [k, row, plane] = digits(tap, [kw, 3]);
+  return row === 1 ? plane * kw + k : -1;
+}
+
 /** Weights of a convolution, for convKernel. */
 export function packConv(graph: Graph, placement: Placement, packing: Packing, node: ConvNode): Section {
   const channels = node.inputs.map((id) => graph.tensors[id].channels);
   const cin = inputChannelsOf(graph, node);
   const cout = graph.tensors[node.output].channels;
-  const taps = voxelCount(node.kernel);
+  const taps = voxelCount(paddedKernel(node.kernel));
   const inputs = channels.reduce((sum, count) => sum + groupsOf(count), 0);
   const outputs = groupsOf(cout);
   const block = blockOf(outputs);
@@ -89,7 +102,8 @@ export function packConv(graph: Graph, placement: Placement, packing: Packing, n
     const [o, tap, group, part] = digits(i >> 4, [block, taps, inputs]);
     const output = 4 * (part * block + o) + (i & 3);
     const input = concatenated(channels, group, (i >> 2) & 3);
-    return input < 0 || output >= cout ? PADDING : offset + (output * cin + input) * taps + tap;
+    const own = ownTap(node.kernel, tap);
+    return input < 0 || output >= cout || own < 0 ? ZERO : offset + (output * cin + input) * voxelCount(node.kernel) + own;
   });
 }
 
@@ -104,7 +118,7 @@ export function packConvTurned(
   const channels = node.inputs.map((id) => graph.tensors[id].channels);
   const cin = inputChannelsOf(graph, node);
   const cout = graph.tensors[node.output].channels;
-  const taps = voxelCount(node.kernel);
+  const taps = voxelCount(paddedKernel(node.kernel));
   const before = channels.slice(0, source).reduce((sum, count) => sum + count, 0);
   const outputs = groupsOf(channels[source]);
   const block = blockOf(outputs);
@@ -113,8 +127,9 @@ export function packConvTurned(
     const [o, tap, group, part] = digits(i >> 4, [block, taps, groupsOf(cout)]);
     const input = 4 * (part * block + o) + (i & 3);
     const output = 4 * group + ((i >> 2) & 3);
-    if (input >= channels[source] || output >= cout) return PADDING;
-    return offset + (output * cin + before + input) * taps + (taps - 1 - tap);
+    const own = ownTap(node.kernel, taps - 1 - tap);
+    if (input >= channels[source] || output >= cout || own < 0) return ZERO;
+    return offset + (output * cin + before + input) * voxelCount(node.kernel) + own;
   });
 }
 
@@ -137,17 +152,26 @@ export function packUpconv(
     const [tap, from, to] = digits(i >> 4, [taps, groupsOf(turned ? cout : cin)]);
     const [column, row] = [4 * from + ((i >> 2) & 3), 4 * to + (i & 3)];
     const [input, output] = turned ? [row, column] : [column, row];
-    return input >= cin || output >= cout ? PADDING : offset + (input * cout + output) * taps + tap;
+    return input >= cin || output >= cout ? ZERO : offset + (input * cout + output) * taps + tap;
   });
 }
 
-/** Vectors of a value a channel behind each other, each padded to groups. */
-export function packVectors(placement: Placement, packing: Packing, names: string[], channels: number): Section {
-  const padded = 4 * groupsOf(channels);
-  return packing.add(names.length * padded, (i) => {
-    const channel = i % padded;
-    const { offset } = placement.byName.get(names[Math.floor(i / padded)])!;
-    return channel < channels ? offset + channel : PADDING;
+/**
+ * Vectors of a number a channel, one vec4 of each for each group in turn. A name is that of a parameter; or a constant, which padding
+ * channels have too.
+ */
+export function packVectors(
+  placement: Placement,
+  packing: Packing,
+  names: (string | typeof ZERO | typeof ONE)[],
+  channels: number,
+): Section {
+  return packing.add(4 * groupsOf(channels) * names.length, (i) => {
+    const [lane, k, group] = digits(i, [4, names.length]);
+    const channel = 4 * group + lane;
+    const name = names[k];
+    if (typeof name === "number") return name;
+    return channel < channels ? placement.byName.get(name)!.offset + channel : ZERO;
   });
 }
 

@@ -38,6 +38,8 @@ export interface ProgramBuilder {
   ): void;
   /** Number of dispatches so far: the end of a stage. */
   mark(): number;
+  /** A and B of values that are stored as they are: pairs of 1 and 0, this many at least. */
+  identity(pairs: number): Slot;
   /** To be uploaded when the program is loaded. */
   constant(label: string, data: Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>): Slot;
   readonly dispatches: readonly Dispatch[];
@@ -48,6 +50,8 @@ export function createProgramBuilder({ bindingLimit }: Pick<Gpu, "bindingLimit">
   const memory = createMemoryPlan();
   const dispatches: Dispatch[] = [];
   const constants: { slot: Slot; data: Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer> }[] = [];
+  const identity = { slot: memory.keep("identity", 0), data: new Float32Array() };
+  constants.push(identity);
   return {
     memory,
     bindingLimit,
@@ -74,6 +78,13 @@ export function createProgramBuilder({ bindingLimit }: Pick<Gpu, "bindingLimit">
         }
         run(part, bound);
       }
+    },
+    identity(pairs) {
+      if (identity.data.length < 8 * pairs) {
+        identity.data = Float32Array.from({ length: 8 * pairs }, (_, i) => (i % 8 < 4 ? 1 : 0));
+        identity.slot.bytes = identity.data.byteLength;
+      }
+      return identity.slot;
     },
     constant(label, data) {
       const slot = memory.keep(label, data.byteLength);

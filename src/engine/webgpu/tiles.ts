@@ -9,18 +9,24 @@ export interface Tile {
 /** W, H, D of the voxels of a tile. */
 export const tileSize = ({ threads: [x, y, z], voxels }: Tile): Vec3 => [x, y * voxels, z];
 
-/** All of 64 invocations. With a halo of one voxel around, 8 x 8 x 4 take 600 elements of workgroup memory, 16 x 16 x 1 in a plane 324. */
+/** All of 64 invocations, and with a halo of one voxel around small enough for 16 KiB of workgroup memory beside the weights. */
 const tiles: Tile[] = [
   { threads: [8, 2, 4], voxels: 4 },
   { threads: [16, 4, 1], voxels: 4 },
   { threads: [4, 4, 4], voxels: 1 },
 ];
-export const THREADS = 64;
 
 /** Of a tile with its halo, the elements along W, H and D; `kernel` is [kD, kH, kW]. */
 export function haloSize(tile: Tile, [kd, kh, kw]: Vec3): Vec3 {
   const [w, h, d] = tileSize(tile);
   return [w + kw - 1, h + kh - 1, d + kd - 1];
+}
+
+const product = ([a, b, c]: Vec3): number => a * b * c;
+
+/** Most elements of a tile with its halo; the flat tile is for kernels that are flat too. */
+export function haloElements(tile: Tile): number {
+  return product(haloSize(tile, tile.threads[2] === 1 ? [1, 3, 3] : [3, 3, 3]));
 }
 
 /** Tiles along W, H and D of a volume [D, H, W]. */
@@ -29,16 +35,14 @@ export function tileCounts(tile: Tile, [D, H, W]: Vec3): Vec3 {
   return [Math.ceil(W / w), Math.ceil(H / h), Math.ceil(D / d)];
 }
 
-const product = ([a, b, c]: Vec3): number => a * b * c;
-
 /**
- * The tile that wastes least on a volume [D, H, W]: what counts is the voxels worked on, inside the volume or not, and half of what is loaded. `spare` elements (16
- * bytes) of the 16 KiB of workgroup memory are taken by something else.
+ * The tile that wastes least on a volume [D, H, W]: what counts is the voxels worked on, inside the volume or not, and half of
+ * what is loaded.
  */
-export function chooseTile(shape: Vec3, kernel: Vec3, spare: number): Tile {
+export function chooseTile(shape: Vec3, kernel: Vec3): Tile {
   const cost = (tile: Tile): number => {
     const loads = product(haloSize(tile, kernel));
-    if (loads + spare > 1024) return Number.POSITIVE_INFINITY;
+    if (loads > haloElements(tile)) return Number.POSITIVE_INFINITY;
     return product(tileCounts(tile, shape)) * (product(tileSize(tile)) + loads / 2);
   };
   return tiles.reduce((best, tile) => (cost(tile) < cost(best) ? tile : best));

@@ -1,14 +1,12 @@
 import type { Vec3 } from "../../volume/volume.ts";
 import type { Field } from "./field.ts";
-import { activation, type Kernel } from "./kernel.ts";
-import { type Form, sourceBindings, sourceCode, sourceParams } from "./source.ts";
-
-const params = { first: "u32", rows: "u32", groups: "u32", HW: "u32", xAt: "u32", yAt: "u32" } as const;
+import type { Kernel } from "./kernel.ts";
+import { affineCode, formula, sourceBindings, sourceParams, valueCode } from "./source.ts";
 
 /** From numbers, a row a channel, to groups of 4 channels padded with zeros. */
 export const importKernel: Omit<Kernel, "workgroup"> = {
   label: "input",
-  params,
+  params: { first: "u32", rows: "u32", groups: "u32", HW: "u32", xAt: "u32", yAt: "u32" },
   bindings: { x: { type: "array<f32>" }, y: { type: "array<vec4f>", write: true } },
   body: `let at = P.first + e;
 let r = at % P.HW;
@@ -20,24 +18,22 @@ y[at - P.yAt] = v;`,
 };
 
 /** The way back: one invocation a number. `D` planes an item. */
-export function exportKernel(form: Form): Omit<Kernel, "workgroup"> {
-  const { affine, at } = sourceCode("x", form);
-  return {
-    label: "output",
-    params: { ...params, D: "u32", ...sourceParams("x") },
-    bindings: { ...sourceBindings("x", form), y: { type: "array<f32>", write: true } },
-    declarations: activation,
-    body: `let at = P.first + e;
+export const exportKernel: Omit<Kernel, "workgroup"> = {
+  label: "output",
+  params: { first: "u32", rows: "u32", groups: "u32", HW: "u32", D: "u32", yAt: "u32", ...sourceParams("x") },
+  bindings: { ...sourceBindings("x"), y: { type: "array<f32>", write: true } },
+  declarations: formula,
+  body: `let at = P.first + e;
 let r = at % P.HW;
 let c = (at / P.HW) % P.rows;
 let p = at / (P.HW * P.rows);
 let g = c / 4u;
 let n = p / P.D;
-${affine("P.groups")}
-let v = ${at("((p * P.groups + g) * P.HW + r)")};
+${affineCode("x", "P.groups")}
+let i = (p * P.groups + g) * P.HW + r;
+let v = ${valueCode("x", "i")};
 y[at - P.yAt] = v[c % 4u];`,
-  };
-}
+};
 
 /**
  * [N, C, D, H, W] to the order of a field of numbers, [N, D, C, H, W], or with `back` the other way. With one channel or one plane
