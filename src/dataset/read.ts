@@ -5,9 +5,9 @@ import { fail, UserError } from "../util/errors.ts";
 import { listSome } from "../util/list-some.ts";
 import { scanExtension, scanExtensions } from "../volume/extensions.ts";
 import type { Volume } from "../volume/volume.ts";
-import { type ListedCase, parseDatasetJson, parseSplits } from "./datasetJson.ts";
+import { parseDatasetJson, parseSplits } from "./datasetJson.ts";
 import { findCases } from "./layout.ts";
-import { channelSuffix, stemOf } from "./names.ts";
+import { resolveListed } from "./pair-cases.ts";
 import { readChannels, readLabelMap } from "./scan.ts";
 import type { Dataset, DatasetCase, Fold, LabelInfo } from "./types.ts";
 
@@ -42,14 +42,15 @@ export async function readDataset(path: string | undefined, options: ReadOptions
   const json = parseDatasetJson(await readFile(jsonPath, "utf8"), jsonPath);
   const { allowIncomplete = false } = options;
   const common = { ending: json.ending, channels: json.channels.length, allowIncomplete };
+  const place = { at: (path: string) => resolve(root, path), has: existsSync };
   const training = json.training
-    ? resolveListed(json.training, root, json.channels.length, true)
+    ? resolveListed(json.training, place, json.channels.length, true)
     : await findCases({ images: join(root, "imagesTr"), labels: join(root, "labelsTr"), ...common });
   if (training.length === 0)
     fail(`Expected training cases in ${jsonPath}, but the list is empty; add cases at key "training".`);
   let test: DatasetCase[] = [];
   if (json.test?.length) {
-    test = resolveListed(json.test, root, json.channels.length, false);
+    test = resolveListed(json.test, place, json.channels.length, false);
   } else if (await holdsFiles(join(root, "imagesTs"))) {
     test = await findCases({ images: join(root, "imagesTs"), ...common });
   }
@@ -73,28 +74,6 @@ export async function readDataset(path: string | undefined, options: ReadOptions
 /** Data sets without test cases often have an empty folder for them. */
 async function holdsFiles(folder: string): Promise<boolean> {
   return existsSync(folder) && (await readdir(folder)).length > 0;
-}
-
-/** Cases as dataset.json lists them. nnU-Net v1 lists `x.nii.gz` where the files are `x_0000.nii.gz`: both are tried. */
-function resolveListed(items: ListedCase[], root: string, channels: number, needLabel: boolean): DatasetCase[] {
-  return items.map((item) => {
-    const images = item.images.flatMap((image) => {
-      const path = resolve(root, image);
-      const ending = scanExtension(path) ?? "";
-      const withSuffix = Array.from(
-        { length: channels },
-        (_, c) => `${path.slice(0, path.length - ending.length)}_${String(c).padStart(4, "0")}${ending}`,
-      );
-      return !existsSync(path) && existsSync(withSuffix[0]) ? withSuffix : [path];
-    });
-    const stem = stemOf(item.images[0] ?? item.label ?? "");
-    const suffixed = channelSuffix(stem);
-    // The label's name is the case id; without one a `_0000` on the first of several files is a channel number.
-    const id = item.id ?? (item.label ? stemOf(item.label) : images.length > 1 && suffixed ? suffixed.id : stem);
-    const label =
-      item.label ?? (needLabel ? join("labelsTr", `${id}${scanExtension(item.images[0] ?? "") ?? ""}`) : undefined);
-    return { id, images, ...(label ? { label: resolve(root, label) } : {}) };
-  });
 }
 
 function testLabel(root: string, entry: DatasetCase): string | undefined {
