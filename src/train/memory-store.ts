@@ -1,4 +1,5 @@
 import type { Model } from "../model/types.ts";
+import type { Checkpoint } from "./checkpoint.ts";
 import type { EpochRecord } from "./log.ts";
 import type { RunFile } from "./run-folder.ts";
 import type { RunStore } from "./store.ts";
@@ -9,6 +10,8 @@ export interface MemoryStore extends RunStore {
   readonly log: readonly EpochRecord[];
   readonly best: Model | null;
   readonly last: Model | null;
+  /** The weights at the end of an epoch, and where the run was stopped. */
+  readonly weights: Pick<Checkpoint, "step" | "parameters"> | null;
 }
 
 /** Called as things are made; what is left out is only kept. */
@@ -19,13 +22,14 @@ export interface StoreWatch {
   onModel?: (which: "best" | "last", model: Model) => void | Promise<void>;
 }
 
-/** Keeps a run in memory. There are no checkpoints: what is in memory is gone when the run is. */
+/** Keeps a run in memory, to be shown and saved; it cannot be resumed. */
 export function createMemoryStore(watch: StoreWatch = {}): MemoryStore {
   const kept = {
     run: null as RunFile | null,
     log: [] as EpochRecord[],
     best: null as Model | null,
     last: null as Model | null,
+    weights: null as MemoryStore["weights"],
   };
   return {
     get run() {
@@ -40,6 +44,9 @@ export function createMemoryStore(watch: StoreWatch = {}): MemoryStore {
     get last() {
       return kept.last;
     },
+    get weights() {
+      return kept.weights;
+    },
     async records(epoch) {
       kept.log = kept.log.filter((record) => record.epoch < epoch);
       return [...kept.log];
@@ -52,7 +59,9 @@ export function createMemoryStore(watch: StoreWatch = {}): MemoryStore {
       kept.run = run;
       watch.onRun?.(run);
     },
-    async writeCheckpoint() {},
+    async writeCheckpoint({ step, parameters }) {
+      kept.weights = { step, parameters };
+    },
     async writeModel(which, model) {
       kept[which] = model;
       await watch.onModel?.(which, model);

@@ -4,6 +4,8 @@ export interface Progress {
   say(text: string): void;
   /** The one line that is written over; a pipe gets none of these. */
   live(text: string): void;
+  /** The numbers of the live line after a step, for who draws them. */
+  step?(state: LiveState): void;
   /** Clears the live line. */
   close(): void;
 }

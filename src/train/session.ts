@@ -127,9 +127,9 @@ export async function runSession(session: Session, start: Checkpoint): Promise<R
       onStep: (done) => {
         step = done;
         const loss = sums.loss / sums.steps;
-        progress.live(
-          progressText({ epoch, epochs, step, steps, loss, validationDice: lastDice, secondsLeft: secondsLeft() }),
-        );
+        const state = { epoch, epochs, step, steps, loss, validationDice: lastDice, secondsLeft: secondsLeft() };
+        progress.live(progressText(state));
+        progress.step?.(state);
       },
       stop: () => signal?.aborted === true || performance.now() > deadline,
     });

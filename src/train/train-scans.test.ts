@@ -11,6 +11,7 @@ import type { ImmediateBackend } from "../engine/types.ts";
 import { loadModel } from "../model/files.ts";
 import { readLog } from "./file-store.ts";
 import type { EpochRecord } from "./log.ts";
+import { silentProgress } from "./progress.ts";
 import { runPaths } from "./run-folder.ts";
 import { trainNet } from "./train.ts";
 import { type LabelledScan, trainScans } from "./train-scans.ts";
@@ -45,10 +46,10 @@ it("gives the weights and the log of a run from files", async () => {
   const records: EpochRecord[] = [];
   const result = await trainScans({ ...options, dataset, scans, backend, onRecord: (record) => records.push(record) });
   expect(result.run).toMatchObject({ state: "finished", steps: 12, trainingCases: expect.any(Array) });
-  expect(result.model!.tensors).toEqual(expected.best.tensors);
+  expect(result.model.tensors).toEqual(expected.best.tensors);
   expect(result.last!.tensors).toEqual(expected.last.tensors);
-  expect({ ...result.model!.provenance, created: 0 }).toEqual({ ...expected.best.provenance, created: 0 });
-  expect(result.model!.plan).toEqual(expected.best.plan);
+  expect({ ...result.model.provenance, created: 0 }).toEqual({ ...expected.best.provenance, created: 0 });
+  expect(result.model.plan).toEqual(expected.best.plan);
   const numbers = ({ seconds, validationSeconds, waitingShare, ...rest }: EpochRecord) => rest;
   expect(records.map(numbers)).toEqual((await readLog(paths.log)).map(numbers));
 });
@@ -60,7 +61,25 @@ it("ends after its step when it is stopped, and says which scan is missing", asy
     onRecord: () => stop.abort(),
   });
   expect(stopped.run).toMatchObject({ state: "interrupted", result: null });
-  expect(stopped.model).not.toBeNull();
+  expect(stopped.model.provenance).toMatchObject({
+    steps: 4,
+    validationDice: [expect.any(Number), expect.any(Number)],
+  });
+
+  const early = new AbortController();
+  const losses: number[] = [];
+  const unchecked = await trainScans({
+    ...{ ...options, dataset, scans, backend, signal: early.signal, fold: null },
+    progress: {
+      ...silentProgress,
+      step: ({ loss }) => {
+        if (losses.push(loss) === 2) early.abort();
+      },
+    },
+  });
+  expect(losses).toHaveLength(2);
+  expect(unchecked.model.provenance).toMatchObject({ steps: 2, validationDice: null });
+  expect(unchecked.model.tensors).not.toEqual(stopped.model.tensors);
   const few = new Map([...scans].slice(1));
   await expect(trainScans({ ...options, dataset, scans: few, backend })).rejects.toThrow(
     "Expected a scan for case phantom_001",

@@ -15,6 +15,7 @@ import { type Progress, silentProgress } from "./progress.ts";
 import { resolveSetup } from "./resolve-setup.ts";
 import type { RunFile } from "./run-folder.ts";
 import { runTraining } from "./run-training.ts";
+import { modelOf } from "./session.ts";
 import type { RunSetup, SetupOptions } from "./setup.ts";
 
 /** A scan with its label map, in memory: a volume per channel, all on one grid. */
@@ -36,14 +37,14 @@ export interface TrainScansOptions
   /** Called before the first step. */
   onPrepared?: (setup: RunSetup, cases: { training: PreparedCase[]; validation: PreparedCase[] }) => void;
   progress?: Progress;
-  /** Ends the run after its step. */
+  /** Ends the run after its step; before the first one the call rejects with the signal's reason. */
   signal?: AbortSignal;
 }
 
 export interface TrainScansResult {
   run: RunFile;
-  /** Best on validation, or the last where no case validates; null where the run was stopped before. */
-  model: Model | null;
+  /** Best on validation, or the last where no case validates or the run was stopped before the first check. */
+  model: Model;
   last: Model | null;
 }
 
@@ -96,7 +97,12 @@ export async function trainScans(options: TrainScansOptions): Promise<TrainScans
     engine: "wasm",
     data: { name: dataset.name },
   });
-  return { run, model: store.best ?? store.last, last: store.last };
+  // Training writes a model at its end and weights where it is stopped.
+  const stopped = (): Model => {
+    const { step, parameters } = store.weights!;
+    return modelOf(run, plan, parameters, { step, dice: null });
+  };
+  return { run, model: store.best ?? store.last ?? stopped(), last: store.last };
 }
 
 /** Voxels of each label, in the order of the set's labels. */
