@@ -43,7 +43,8 @@ describe.skipIf(reason !== null)("a batch on a real Slurm of one node", () => {
     root = await mkdtemp(join(tmpdir(), "lunet batch "));
     await mkdir(at("scans"));
     for (let index = 0; index < 9; index++) {
-      const { image } = makePhantom(1, index, { shape: [20, 24, 20] });
+      // About half a second each on the plain engine: time enough to meet a task in its middle.
+      const { image } = makePhantom(1, index, { shape: [32, 40, 32] });
       await writeVolume(at("scans", `case_${index}.nii.gz`), image);
     }
     await writeFile(at("scans/case_3.nii.gz"), "this is no scan");
@@ -67,10 +68,19 @@ describe.skipIf(reason !== null)("a batch on a real Slurm of one node", () => {
 
     const done = async (share: number): Promise<boolean> =>
       (await text(at("out/slurm", `share-${share}.jsonl`))).includes('"done"');
-    await until(async () => (await done(1)) && (await done(2)), "the first case of both tasks");
-    cluster.ask("scontrol", "requeue", `${array}_1`);
-    // What --signal=B:USR1@60 sends a minute before the limit.
-    cluster.ask("scancel", "--batch", "--signal=USR1", `${array}_2`);
+    const met = { preempted: false, warned: false };
+    await until(async () => {
+      if (!met.preempted && (await done(1))) {
+        met.preempted = true;
+        cluster.ask("scontrol", "requeue", `${array}_1`);
+      }
+      if (!met.warned && (await done(2))) {
+        met.warned = true;
+        // What --signal=B:USR1@60 sends a minute before the limit.
+        cluster.ask("scancel", "--batch", "--signal=USR1", `${array}_2`);
+      }
+      return met.preempted && met.warned;
+    }, "the first case of both tasks");
     const second = predict("--out", at("out"));
     expect(second.status).toBe(1);
     expect(second.stderr).toContain(`is in Slurm's queue as job ${array}; wait for it to end`);

@@ -85,6 +85,7 @@ export async function runPool(options: PoolOptions): Promise<PoolResult> {
         next.starts++;
         try {
           worker ??= await (jobs > 1 ? startRemoteWorker(order, signal) : startWorker(order, signal));
+          if (signal?.aborted) break;
           onBegin?.();
           await record.add({ id: input.id, time: new Date().toISOString(), state: "begun" });
           const outcome = await worker.predict(input, (text) => show(head, text));

@@ -91,6 +91,7 @@ export async function collectShares(out: string): Promise<void> {
     } finally {
       await record.close();
     }
-    await rm(path);
+    // The report and a call after it may both be at it.
+    await rm(path, { force: true });
   }
 }
