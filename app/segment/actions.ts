@@ -54,9 +54,13 @@ export function createActions(store: Store): Actions {
   const takeScan = (scan: Scan): void => {
     stop();
     const canonical = scan.volumes.map((volume) => reorient(volume));
+    const isCt = looksLikeCt(canonical[0]);
     store.set({
       scan: { scan, canonical, spacing: spacingOf(canonical[0]) },
       channel: 0,
+      isCt,
+      window: isCt ? 1 : 0,
+      view: canonical[0].shape[0] === 1 ? "axial" : "all",
       run: { status: "idle" },
       words: [],
       mask: null,
@@ -68,7 +72,7 @@ export function createActions(store: Store): Actions {
       tool: "move",
       version: store.get().version + 1,
     });
-    for (const note of scan.notes) showNotice(note);
+    if (scan.notes.length > 0) showNotice(scan.notes.join(" "));
   };
 
   /** Reads a scan; of two asked for, only the later one is taken. */
@@ -79,6 +83,30 @@ export function createActions(store: Store): Actions {
     } finally {
       store.set({ opening: false });
     }
+  };
+
+  /** Makes shown surfaces anew some time after the last of several changes; until then the old ones stand. */
+  let later: ReturnType<typeof setTimeout> | undefined;
+  const refreshSurfaces = (): void => {
+    clearTimeout(later);
+    later = setTimeout(async () => {
+      for (const value of store.get().surfaces.keys()) await showSurface(value).catch(showError);
+    }, 300);
+  };
+  const showSurface = async (value: number): Promise<void> => {
+    const { mask, scan, version } = store.get();
+    if (!mask || !scan) return;
+    const { data, shape } = mask.volume;
+    const mesh = await askHelper({ kind: "surface", data: data.slice(), shape, value, affine: scaleOf(scan.spacing) });
+    if (store.get().mask !== mask || store.get().version !== version) return;
+    const surfaces = new Map(store.get().surfaces).set(value, mesh);
+    // Everything of the label may have been erased.
+    if (mesh.triangles.length === 0) surfaces.delete(value);
+    store.set({ surfaces });
+  };
+  const touched = (change: Partial<State> = {}): void => {
+    store.set({ ...change, version: store.get().version + 1 });
+    if (store.get().surfaces.size > 0) refreshSurfaces();
   };
 
   const setModels = (models: readonly ModelFile[]): void => {
@@ -200,15 +228,9 @@ export function createActions(store: Store): Actions {
     },
     toggleSurface: (value) =>
       guarded(async () => {
-        const { surfaces, mask, scan } = store.get();
-        const next = new Map(surfaces);
-        if (next.delete(value) || !mask || !scan) return store.set({ surfaces: next });
-        const { data, shape } = mask.volume;
-        const affine = scaleOf(scan.spacing);
-        const mesh = await askHelper({ kind: "surface", data: data.slice(), shape, value, affine });
-        if (store.get().mask !== mask) return;
-        if (mesh.triangles.length === 0) fail("There is no voxel with this label, so it has no surface.");
-        store.set({ surfaces: new Map(store.get().surfaces).set(value, mesh) });
+        const surfaces = new Map(store.get().surfaces);
+        if (surfaces.delete(value)) store.set({ surfaces });
+        else await showSurface(value);
       }),
     stroke(work) {
       const { scan, models } = store.get();
@@ -221,13 +243,13 @@ export function createActions(store: Store): Actions {
         labels = models[0].model.plan.labels;
       }
       work(mask);
-      store.set({ mask, labels, version: store.get().version + 1, surfaces: new Map(), maskOn: true });
+      touched({ mask, labels, maskOn: true });
     },
     undo() {
-      if (store.get().mask?.undo()) store.set({ version: store.get().version + 1, surfaces: new Map() });
+      if (store.get().mask?.undo()) touched();
     },
     redo() {
-      if (store.get().mask?.redo()) store.set({ version: store.get().version + 1, surfaces: new Map() });
+      if (store.get().mask?.redo()) touched();
     },
     maskOnFile() {
       const { scan, mask } = store.get();
@@ -236,6 +258,13 @@ export function createActions(store: Store): Actions {
     },
   };
   return actions;
+}
+
+/** Air lies at -1000 in CT, and nothing else that is scanned has whole numbers so far below 0. */
+function looksLikeCt({ data }: Volume): boolean {
+  let low = 0;
+  for (const value of data) if (value < low) low = value;
+  return low <= -500 && low >= -4096 && Number.isInteger(low);
 }
 
 /** What two models must share to vote together. */

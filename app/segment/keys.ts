@@ -32,8 +32,12 @@ export function showKeys(): void {
   dialog.showModal();
 }
 
-/** Elements that use keys themselves. */
-const ownKeys = "input, select, textarea, [contenteditable]";
+/** Whether an element uses a key itself: text, a slider's arrows, the space of a button. */
+function usesKey(element: Element, key: string): boolean {
+  if (element.matches("select, textarea, [contenteditable], input:not([type=range], [type=checkbox])")) return true;
+  if (element.matches("[type=range]")) return key.startsWith("Arrow");
+  return key === " " && element.closest("button, a, [type=checkbox]") !== null;
+}
 
 /** Listens for keys on the whole page, before the viewer does. */
 export function listenForKeys(store: Store, actions: Actions, step: (slices: number) => void): void {
@@ -53,20 +57,22 @@ export function listenForKeys(store: Store, actions: Actions, step: (slices: num
   const onKey = (event: KeyboardEvent): void => {
     const target = event.target as Element;
     if (document.querySelector("dialog[open]") || event.altKey) return;
-    const typing = target.closest(ownKeys) !== null;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const command = event.ctrlKey || event.metaKey;
     let done: (() => void) | undefined;
     if (command && key === "z") done = event.shiftKey ? actions.redo : actions.undo;
     else if (command && key === "y") done = actions.redo;
-    else if (command || typing) return;
+    else if (command || usesKey(target, key)) return;
     else if (key in steps) done = () => step(steps[key] * (event.shiftKey ? 10 : 1));
-    // Space on a button presses it.
-    else if (!(key === " " && target.closest("button, a, summary"))) done = work[key];
+    else done = work[key];
     if (!done || (!store.get().scan && done !== showKeys)) return;
     event.preventDefault();
     event.stopPropagation();
     done();
   };
   addEventListener("keydown", onKey, true);
+  // What was clicked with a mouse lets the keys go, so that space and arrows do as the help says.
+  addEventListener("click", ({ detail, target }) => {
+    if (detail > 0 && target instanceof Element) target.closest<HTMLElement>("button, input:not([type=text])")?.blur();
+  });
 }

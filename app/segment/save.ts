@@ -29,7 +29,8 @@ export async function segFile(
   const { dicom } = scan;
   if (!dicom) return fail("DICOM SEG refers to a DICOM scan, and this one came in another format; save NIfTI.");
   const fault = sourceFault(dicom.series);
-  if (fault) fail(fault);
+  // The sentence ends with advice for the command line.
+  if (fault) fail(`${fault.slice(0, fault.lastIndexOf(";"))}; save NIfTI.`);
   const header = await parseDicom(dicom.header.bytes, dicom.header.name, true);
   const segments = labels
     .filter(({ value }) => value !== 0)

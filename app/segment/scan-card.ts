@@ -6,6 +6,7 @@ import type { Store } from "./state.ts";
 /** What scan is open, and ways to open another one. */
 export function scanCard(store: Store, actions: Actions): HTMLElement {
   const name = el("strong", { className: "cut" });
+  const format = el("span", { className: "soft small" });
   const facts = el("p", { className: "soft small number" });
   const channel = el("select", { aria: { label: "Channel that is shown" } });
   channel.addEventListener("change", () => store.set({ channel: channel.selectedIndex }));
@@ -13,15 +14,21 @@ export function scanCard(store: Store, actions: Actions): HTMLElement {
     "section",
     { className: "card", aria: { label: "Scan" } },
     el("div", { className: "row spread" }, el("h2", {}, "Scan"), openButtons(actions, true)),
-    el("div", { className: "row spread" }, el("div", { className: "grow" }, name, facts), channel),
+    el("div", {}, el("div", { className: "row spread name" }, name, format), facts),
+    channel,
   );
   store.watch(({ scan, opening, channel: shown }, before) => {
     card.setAttribute("aria-busy", String(opening));
     name.textContent = opening ? "Reading ..." : (scan?.scan.name ?? "None open");
-    if (!scan) return facts.replaceChildren("Drop files anywhere on the page.");
+    name.title = name.textContent;
+    if (!scan) {
+      facts.textContent = "Drop files anywhere on the page.";
+      return;
+    }
     const [d, h, w] = scan.canonical[0].shape;
     const size = [...scan.spacing].reverse().map((mm) => Number(mm.toFixed(2)));
-    facts.textContent = `${scan.scan.format}, ${w} x ${h} x ${d} voxels of ${size.join(" x ")} mm`;
+    format.textContent = scan.scan.format;
+    facts.textContent = opening ? "" : `${w} x ${h} x ${d} voxels of ${size.join(" x ")} mm`;
     if (scan !== before.scan) {
       channel.replaceChildren(...scan.canonical.map((_, c) => el("option", {}, `Channel ${c + 1}`)));
       channel.hidden = scan.canonical.length === 1;

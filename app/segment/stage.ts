@@ -5,7 +5,7 @@ import { type Actions, targetsOf } from "./actions.ts";
 import { differenceLut, labelColour, labelLut } from "./colours.ts";
 import { differenceMap } from "./compare.ts";
 import { openButtons } from "./scan-card.ts";
-import type { State, Store } from "./state.ts";
+import { type State, type Store, windows } from "./state.ts";
 import type { Spot, Viewer } from "./viewer.ts";
 
 const dropIcon = "M12 4v11M12 15l-4-4M12 15l4-4M4 18v2h16v-2";
@@ -68,6 +68,7 @@ export function stage(store: Store, actions: Actions): { element: HTMLElement; s
     await viewer.show(scan.canonical[channel]);
     viewer.view(store.get().view);
     viewer.opacity(store.get().opacity);
+    viewer.contrast(windows[store.get().window].range);
     paint(store.get());
     surfaces(store.get());
     describe(store.get());
@@ -82,6 +83,7 @@ export function stage(store: Store, actions: Actions): { element: HTMLElement; s
     }
     if (!viewer) return;
     if (state.view !== before.view) viewer.view(state.view);
+    if (state.window !== before.window) viewer.contrast(windows[state.window].range);
     if (state.opacity !== before.opacity) viewer.opacity(state.opacity);
     const keys = ["mask", "version", "reference", "shown", "maskOn", "hidden"] as const;
     if (keys.some((key) => state[key] !== before[key])) {

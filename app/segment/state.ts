@@ -36,6 +36,14 @@ export interface Targets {
 
 export const views = ["all", "axial", "coronal", "sagittal", "3d"] as const;
 export type View = (typeof views)[number];
+/** Usual windows of CT, in Hounsfield units. */
+export const windows: { name: string; range: readonly [number, number] | null }[] = [
+  { name: "Auto contrast", range: null },
+  { name: "Soft tissue", range: [-160, 240] },
+  { name: "Brain", range: [0, 80] },
+  { name: "Lung", range: [-1350, 150] },
+  { name: "Bone", range: [-500, 1300] },
+];
 export type Shown = "mask" | "reference" | "difference";
 export type Tool = "move" | "draw" | "erase";
 
@@ -44,6 +52,10 @@ export interface State {
   /** Whether a scan is being read. */
   opening: boolean;
   channel: number;
+  /** Place in {@link windows}. */
+  window: number;
+  /** Whether the scan's values look like Hounsfield units. */
+  isCt: boolean;
   models: readonly ModelFile[];
   engine: EngineChoice;
   run: Run;
@@ -71,6 +83,8 @@ const initial: State = {
   scan: null,
   opening: false,
   channel: 0,
+  window: 0,
+  isCt: false,
   models: [],
   engine: "auto",
   run: { status: "idle" },

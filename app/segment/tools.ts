@@ -1,7 +1,7 @@
 import { el, icon } from "../shared/dom.ts";
 import { type Actions, targetsOf } from "./actions.ts";
 import { showKeys } from "./keys.ts";
-import { type Store, type Tool, type View, views } from "./state.ts";
+import { type Store, type Tool, type View, views, windows } from "./state.ts";
 
 const viewNames: Record<View, string> = {
   all: "All",
@@ -32,12 +32,15 @@ export function toolBar(store: Store, actions: Actions): HTMLElement {
   const undo = iconButton("Undo", "M9 14L4 9l5-5M4 9h10a6 6 0 010 12h-3", actions.undo);
   const redo = iconButton("Redo", "M15 14l5-5-5-5M20 9H10a6 6 0 000 12h3", actions.redo);
   const keys = iconButton("Keys", "M9 9a3 3 0 116 0c0 2-3 2.5-3 4.5M12 17.5v.1", showKeys);
+  const contrast = el("select", { aria: { label: "Contrast" } }, ...windows.map(({ name }) => el("option", {}, name)));
+  contrast.addEventListener("change", () => store.set({ window: contrast.selectedIndex }));
   const pen = el("div", { className: "row pen" }, label, size, sizeText);
   const bar = el(
     "div",
     { className: "tools", aria: { role: "toolbar", label: "Views and tools" } },
     el("div", { className: "group", aria: { role: "group", label: "View" } }, ...viewButtons),
     el("div", { className: "group", aria: { role: "group", label: "Tool" } }, ...toolButtons),
+    contrast,
     pen,
     el("div", { className: "row end" }, undo, redo, keys),
   );
@@ -45,6 +48,8 @@ export function toolBar(store: Store, actions: Actions): HTMLElement {
     bar.hidden = !state.scan;
     for (const [i, view] of views.entries()) viewButtons[i].setAttribute("aria-pressed", String(view === state.view));
     for (const [i, [tool]] of tools.entries()) toolButtons[i].setAttribute("aria-pressed", String(tool === state.tool));
+    contrast.hidden = !state.isCt;
+    contrast.selectedIndex = state.window;
     pen.hidden = state.tool === "move";
     label.hidden = state.tool !== "draw";
     undo.disabled = !state.mask?.canUndo;

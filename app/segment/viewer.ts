@@ -22,6 +22,8 @@ export interface Viewer {
   overlay(map: Uint8Array | null, lut: Uint8ClampedArray): void;
   /** From 0 to 1. */
   opacity(value: number): void;
+  /** Values shown as black and as white; null chooses by the scan. */
+  contrast(range: readonly [number, number] | null): void;
   /** Shows surfaces in the 3D view instead of the voxels; vertices in voxels' mm from the first one. */
   surfaces(meshes: readonly { mesh: SurfaceMesh; colour: Rgb }[]): void;
   view(view: View): void;
@@ -60,7 +62,8 @@ export async function createViewer(canvas: HTMLCanvasElement, onMove: () => void
     dragAndDropEnabled: false,
     backColor: [0, 0, 0, 1],
     crosshairColor: [0.31, 0.76, 0.75, 0.8],
-    crosshairWidth: 0.25,
+    crosshairWidth: 0.4,
+    crosshairWidthUnit: "percent",
     fontColor: [0.85, 0.89, 0.93, 1],
     multiplanarLayout: MULTIPLANAR_TYPE.GRID,
     isClipAllVolumes: true,
@@ -131,6 +134,14 @@ export async function createViewer(canvas: HTMLCanvasElement, onMove: () => void
           if (nv.drawBitmap) nv.refreshDrawing(true);
         });
       }
+    },
+    contrast(range) {
+      const [image] = nv.volumes;
+      if (!image) return;
+      const [low, high] = range ?? [image.robust_min ?? 0, image.robust_max ?? 1];
+      image.cal_min = low;
+      image.cal_max = high;
+      nv.updateGLVolume();
     },
     opacity: (value) => nv.setDrawOpacity(value),
     surfaces(meshes) {

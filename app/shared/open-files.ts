@@ -102,6 +102,8 @@ export function acceptDrops(target: HTMLElement, onFiles: (files: NamedFile[]) =
     if (event.dataTransfer?.types.includes("Files")) mark(1);
   });
   target.addEventListener("dragleave", () => mark(-1));
+  // An element inside may keep the drop for itself.
+  addEventListener("drop", () => mark(0), true);
   target.addEventListener("dragover", (event) => event.preventDefault());
   target.addEventListener("drop", async (event) => {
     event.preventDefault();

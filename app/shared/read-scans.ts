@@ -214,7 +214,9 @@ async function readSeriesScan(
   if (damaged.length > 0) fail(`${damaged.length} of the DICOM files cannot be read (${damaged[0]}); take them out.`);
   const notes: string[] = [];
   const title = series.description || seriesTitle(series);
-  const volume = await readSeries(series, "DICOM", open, (sentence) => notes.push(sentence));
+  const volume = await readSeries(series, "DICOM", open, (sentence) =>
+    notes.push(capital(sentence.replace(/^DICOM: /, ""))),
+  );
   const [{ name }] = series.images;
   const header = { name: nameOf(name), bytes: await bytesOf(blobs.get(name)!) };
   return { name: title, format: "DICOM", volumes: [volume], notes, dicom: { series, header } };
@@ -227,3 +229,5 @@ function labelsOf(series: Series, open: (image: DicomImage) => ReturnType<typeof
     return placeLabels(await labelMapOf(segmentation, targets), like, nameOf(image.name));
   };
 }
+
+const capital = (sentence: string): string => sentence[0].toUpperCase() + sentence.slice(1);
