@@ -186,12 +186,14 @@ function start(reader: Reader): void {
 
   async function poll(): Promise<void> {
     clearTimeout(timer);
+    const began = performance.now();
     try {
       if (document.visibilityState === "visible" && (await reader.refresh())) render();
     } catch (error) {
       showError(error);
     }
-    if (reader.source.jobs) timer = window.setTimeout(poll, pollMs);
+    // A folder that takes long to list is listed less often.
+    if (reader.source.jobs) timer = window.setTimeout(poll, Math.max(pollMs, 10 * (performance.now() - began)));
   }
 
   const onHash = (): void => {

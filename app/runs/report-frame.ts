@@ -49,6 +49,8 @@ function pageOf(html: string, root: ShadowRoot): Node[] {
   for (const node of page.querySelectorAll<HTMLElement>("*")) {
     for (const { name, value } of [...node.attributes]) {
       if (name.startsWith("on") || /^\s*javascript:/i.test(value)) node.removeAttribute(name);
+      // Files beside the report are not at addresses of this page.
+      if (name === "href" && node instanceof HTMLAnchorElement) node.removeAttribute(name);
       // Style attributes count as inline style; set from a script they do not.
       if (name === "style") {
         node.removeAttribute(name);

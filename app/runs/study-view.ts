@@ -178,10 +178,18 @@ async function failures(reader: Reader, study: StudyOnDisk, runs: readonly Study
   const failed = runs.filter(({ word }) => word === "failed");
   const lines = await Promise.all(
     failed.map(async ({ name, path, arm }) => {
-      const text = await reader.text(`${path}/failure.json`).catch(() => "{}");
-      const message = /"message":\s*"((?:[^"\\]|\\.)*)"/.exec(text)?.[1] ?? "failure.json is damaged";
+      const text = await reader.text(`${path}/failure.json`).catch(() => "");
+      const message = messageOf(text);
       return el("p", { className: "sentence" }, `${name} ${study.arms[arm].label}: ${message}`);
     }),
   );
   return el("div", { className: "notices" }, ...lines);
+}
+
+function messageOf(failure: string): string {
+  try {
+    return String((JSON.parse(failure) as { message: string }).message);
+  } catch {
+    return "failure.json is damaged.";
+  }
 }

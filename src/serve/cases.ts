@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { findCases } from "../dataset/layout.ts";
 import { readDataset } from "../dataset/read.ts";
-import { readChannels, readLabelMap } from "../dataset/scan.ts";
+import { readChannels, readHeader, readLabelMap } from "../dataset/scan.ts";
 import type { DatasetCase, Plan } from "../dataset/types.ts";
 import { planFromJson } from "../model/header.ts";
 import { fail, UserError } from "../util/errors.ts";
@@ -98,7 +98,9 @@ export async function scanOfCase(
     return { path };
   }
   const volumes =
-    part === "truth" ? await readLabelMap(path, { targets: await readRunPlan(folder) }) : await readChannels(path);
+    part === "truth"
+      ? await readLabelMap(path, { targets: await readRunPlan(folder), like: await readHeader(entry.images[0]) })
+      : await readChannels(path);
   const bytes = await writeNifti(volumes);
   checkSize(bytes.length, path);
   return { bytes };

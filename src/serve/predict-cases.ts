@@ -13,9 +13,12 @@ import { writeVolume } from "../volume/files.ts";
 import { casesOfData, readCaseRecord } from "./cases.ts";
 import { type CasesFile, casesFile, casesFolder } from "./types.ts";
 
+/** Between two writings of the scores of all cases so far, in ms. */
+const pauseMs = 2000;
+
 /**
  * Predicts the validation cases of a run folder (or prune folder) with its model and scores them on their own grids, as `predict --cases val` and
- * `evaluate` do. Writes `validation-cases/ID.nii.gz` and, after every case, `validation-cases/cases.json`. Cases that cannot be
+ * `evaluate` do. Writes `validation-cases/ID.nii.gz` and, every few seconds, `validation-cases/cases.json`. Cases that cannot be
  * read are named in the result ("" where all went well). UserError where there is no model, no data set or no validation case.
  */
 export async function predictCases(folder: string, onProgress: (done: number, total: number) => void): Promise<string> {
@@ -31,10 +34,12 @@ export async function predictCases(folder: string, onProgress: (done: number, to
   const failed: CasesFile["failed"] = [...ids]
     .filter((id) => !wanted.some((entry) => entry.id === id))
     .map((id) => ({ id, error: "The case is no longer in the data set." }));
+  let written = Number.NEGATIVE_INFINITY;
   const write = async (): Promise<void> => {
     const { labels, regions } = model.plan;
     const value = { model: { file: modelFileName, modified }, labels, regions, ...summarise(cases), failed };
     await writeFileAtomic(join(out, casesFile), `${JSON.stringify(value satisfies CasesFile, null, 1)}\n`);
+    written = performance.now();
   };
   const backend = await createBackend();
   const predictor = createPredictor(model, { backend });
@@ -47,9 +52,10 @@ export async function predictCases(folder: string, onProgress: (done: number, to
         if (!(error instanceof UserError)) throw error;
         failed.push({ id: entry.id, error: error.message });
       }
-      await write();
       onProgress(done + 1, wanted.length);
+      if (performance.now() - written > pauseMs) await write();
     }
+    await write();
   } finally {
     predictor.close();
     backend.close();
