@@ -32,11 +32,11 @@ test("what is there: a line a series, then what is to be known", async () => {
     "series  modality  description  shape  mm          files",
     "7       CT        HEAD         3x3x4  2x0.75x0.5      3",
     "8       CT        NECK         -      -               3",
-    "series 7 has 1 copies of its own files, left out.",
+    "series 7 has 1 copy of its own files, left out.",
     "series 8 lacks 1 of its slices (steps of 2 mm, but 4 mm between 32 mm and 36 mm along the stack).",
   ]);
   expect(lines[5]).toMatch(/cut: DICOM file that is cut short or damaged/);
-  expect(lines[6]).toBe("Also there: 1 other files, 1 DICOM files that cannot be read.");
+  expect(lines[6]).toBe("Also there: 1 other file, 1 DICOM file that cannot be read.");
   const json = JSON.parse(await series(root, "--json"));
   expect(json.series[0]).toEqual({
     number: "7",

@@ -16,7 +16,7 @@ export const seriesCommand = new Command("series")
     const folder = await listSeries(path);
     const rows = folder.series.map(rowOf);
     const { withoutImage, others, damaged } = folder;
-    const json = { series: rows, withoutImage, others, damaged };
+    const json = { series: rows, withoutImage, others, damaged: damaged.map(({ sentence }) => sentence) };
     process.stdout.write(options.json ? `${JSON.stringify(json, null, 2)}\n` : describe(rows, folder));
   });
 
@@ -53,18 +53,24 @@ function describe(rows: readonly Row[], { withoutImage, others, damaged }: Dicom
   ]);
   const said = (row: Row): string[] => [
     ...row.notes,
-    ...(row.copies > 0 ? [`has ${row.copies} copies of its own files, left out`] : []),
+    ...(row.copies > 0
+      ? [
+          row.copies === 1
+            ? "has 1 copy of its own files, left out"
+            : `has ${row.copies} copies of its own files, left out`,
+        ]
+      : []),
   ];
-  const count = (n: number, what: string): string[] => (n > 0 ? [`${n} ${what}`] : []);
+  const count = (n: number, one: string, many: string): string[] => (n > 0 ? [`${n} ${n === 1 ? one : many}`] : []);
   const rest = [
-    ...count(withoutImage, "DICOM files without a picture"),
-    ...count(others, "other files"),
-    ...count(damaged.length, "DICOM files that cannot be read"),
+    ...count(withoutImage, "DICOM file without a picture", "DICOM files without a picture"),
+    ...count(others, "other file", "other files"),
+    ...count(damaged.length, "DICOM file that cannot be read", "DICOM files that cannot be read"),
   ];
   const lines = [
     textTable([head, ...cells], 5),
     ...rows.flatMap((row) => said(row).map((note) => `series ${row.number || row.uid} ${note}.`)),
-    ...damaged,
+    ...damaged.map(({ sentence }) => sentence),
     ...(rest.length > 0 ? [`Also there: ${rest.join(", ")}.`] : []),
   ];
   return `${lines.join("\n")}\n`;

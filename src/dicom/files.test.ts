@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { deflateRawSync } from "node:zlib";
 import { zipSync } from "fflate";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test, vi } from "vitest";
 import {
   datasetBytes,
   type Elements,
@@ -15,6 +15,9 @@ import {
   slicePixels,
 } from "./dicom.fixture.ts";
 import { holdsDicom, isOneScan, listSeries, readDicomHeader, readDicomVolume } from "./files.ts";
+import { readZip } from "./zip.ts";
+
+vi.mock("./zip.ts", { spy: true });
 
 const root = mkdtempSync(join(tmpdir(), "lunet-dicom-"));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -57,6 +60,9 @@ test("a zip archive is read without being unpacked on the disk", async () => {
   const path = join(folder("zip", { "scan.zip": zipSync(files) }), "scan.zip");
   expect((await readDicomVolume(path)).data).toEqual(Int16Array.from(hounsfield));
   expect(await holdsDicom(path)).toBe(true);
+  const unpacked = vi.mocked(readZip).mock.calls.length;
+  await readDicomVolume(path);
+  expect(vi.mocked(readZip).mock.calls.length - unpacked).toBe(1); // listing and reading share it
   const cut = zipSync({ a: sliceFile(0) }).subarray(0, 200);
   await expect(readDicomVolume(join(folder("cut", { "a.zip": cut }), "a.zip"))).rejects.toThrow("damaged zip archive");
   // A directory that announces 4 GiB for about a kilobyte: more than deflate can make of its packed bytes.
@@ -100,6 +106,38 @@ test("copies of a file are left out; a damaged file is a hole and stops the read
   await expect(readDicomVolume(path)).rejects.toThrow(/c: .*cut short/);
 });
 
+test("a damaged file of another series does not stop the chosen one; it is said", async () => {
+  const said = vi.spyOn(console, "warn").mockImplementation(() => {});
+  const other = { "0020000E UI": "1.2.9", "00200011 IS": "8", "0008103E LO": "NECK" };
+  // Cut behind the Series Instance UID, and before it.
+  const late = sliceFile(3, other).subarray(0, 330);
+  const early = sliceFile(3, other).subarray(0, 200);
+  const good = { "a/0": sliceFile(0), "a/1": sliceFile(1), "b/0": sliceFile(0, { ...other, "00080018 UI": "1.9.1" }) };
+  const beside = folder("damaged-beside", { ...good, "a/2": late });
+  expect((await readDicomVolume(`${beside}#7`)).shape).toEqual([2, 3, 4]);
+  await expect(readDicomVolume(`${beside}#8`)).rejects.toThrow(
+    /: 1 of its DICOM files cannot be read \(.*2: DICOM file that is cut short .*; copy it again\); mend or remove it\.$/,
+  );
+  const apart = folder("damaged-apart", { ...good, "b/1": early });
+  expect((await readDicomVolume(`${apart}#7`)).shape).toEqual([2, 3, 4]);
+  await expect(readDicomVolume(`${apart}#8`)).rejects.toThrow("1 of its DICOM files cannot be read");
+  expect(said.mock.calls.flat()).toEqual(
+    [beside, apart].map((path) =>
+      expect.stringMatching(
+        `^${path}: 1 DICOM file of another series cannot be read \\(.*\\); the chosen series does not need it\\.$`,
+      ),
+    ),
+  );
+  said.mockRestore();
+});
+
+test("a folder whose name ends as a choice does is that folder", async () => {
+  const path = folder("scan#9", { a: sliceFile(0), b: sliceFile(1) });
+  expect((await readDicomVolume(path)).shape).toEqual([2, 3, 4]);
+  expect((await readDicomVolume(`${path}#7`)).shape).toEqual([2, 3, 4]);
+  await expect(readDicomVolume(`${path}#8`)).rejects.toThrow(`${path}: 0 series are 8`);
+});
+
 describe("how pixels are stored", () => {
   const read = async (name: string, bytes: Uint8Array): ReturnType<typeof readDicomVolume> =>
     readDicomVolume(join(folder(name, { a: bytes }), "a"));
@@ -136,6 +174,34 @@ describe("how pixels are stored", () => {
     expect(half.data).toEqual(Float32Array.from(slicePixels(0), (value) => value / 2 + 1));
     const large = await read("large", sliceFile(0, { "00281052 DS": "100000" }));
     expect(large.data).toEqual(Int32Array.from(slicePixels(0), (value) => value + 100_000));
+  });
+  test("a Modality LUT takes the place of slope and intercept", async () => {
+    const { "00281052 DS": _i, "00281053 DS": _s, ...plain } = sliceElements(0);
+    const lut = (item: Elements): Uint8Array => part10(EXPLICIT, datasetBytes({ ...plain, "00283000 SQ": [item] }));
+    // Stored 0 to 11; entries for 2, 3, 4, 5; what is smaller takes the first, what is larger the last.
+    const table = [40, 30, 20, 60_000];
+    const mapped = [40, 40, 40, 30, 20, 60_000, 60_000, 60_000, 60_000, 60_000, 60_000, 60_000];
+    const words = await read("lut", lut({ "00283002 US": [4, 2, 16], "00283006 US": table }));
+    expect(words.data).toEqual(Int32Array.from(mapped));
+    const signed = await read("lut-signed", lut({ "00283002 SS": [4, 0x10000 - 2, 16], "00283006 US": [1, 2, 3, 4] }));
+    expect(signed.data).toEqual(Int16Array.from([3, ...new Array(11).fill(4)]));
+    const bytes = lut({ "00283002 US": [4, 2, 8], "00283006 OW": Uint8Array.of(9, 8, 7, 6) });
+    expect((await read("lut-bytes", bytes)).data).toEqual(Int16Array.from([9, 9, 9, 8, 7, ...new Array(7).fill(6)]));
+    await expect(read("lut-short", lut({ "00283002 US": [9, 2, 16], "00283006 US": table }))).rejects.toThrow(
+      "its Modality LUT has 8 bytes for 9 entries of 16 bits; the file is damaged.",
+    );
+    await expect(read("lut-bare", lut({ "00283002 US": [4, 2, 16] }))).rejects.toThrow("no descriptor or no data");
+  });
+  test("MONOCHROME1 says how to show values: they stay, and it is said; Slice Thickness is that of a single slice", async () => {
+    const said = vi.spyOn(console, "warn").mockImplementation(() => {});
+    const scan = await read("inverse", sliceFile(0, { "00280004 CS": "MONOCHROME1", "00180050 DS": "2.5" }));
+    expect([scan.data, scan.affine[10]]).toEqual([expected, 2.5]);
+    expect(said.mock.calls.flat()).toEqual([
+      expect.stringMatching(
+        /: series 7 \(HEAD, CT\) is MONOCHROME1, low values are bright; they are taken as stored, not inverted\.$/,
+      ),
+    ]);
+    said.mockRestore();
   });
   test("an enhanced file of three frames, out of order, each with its place and rescaling", async () => {
     const order = [2, 0, 1];

@@ -1,5 +1,7 @@
+import { existsSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
+import type { DataSet } from "dicom-parser";
 import { fail, UserError } from "../util/errors.ts";
 import { explainFileError, readBytes, readStart } from "../util/files.ts";
 import { warnOnce } from "../util/warn.ts";
@@ -18,8 +20,21 @@ export interface DicomFolder {
   withoutImage: number;
   /** Files that are not DICOM. */
   others: number;
-  /** Sentences about DICOM files that could not be read. */
-  damaged: string[];
+  /** DICOM files that could not be read. */
+  damaged: DamagedFile[];
+}
+
+export interface DamagedFile {
+  name: string;
+  sentence: string;
+  /** Series Instance UID, where what could be read tells it. */
+  series?: string;
+}
+
+/** A folder, an archive or a file, opened: an archive is unpacked once. */
+export interface Place {
+  path: string;
+  archive?: ReadonlyMap<string, Uint8Array>;
 }
 
 /** Bytes that hold the header of nearly every image. */
@@ -28,10 +43,10 @@ const MAX_DEPTH = 12;
 
 type Source = { name: string; start: Uint8Array; whole: () => Promise<Uint8Array> };
 
-/** `path#SERIES`, SERIES a series number or UID, chooses one of several. */
+/** `path#SERIES`, SERIES a series number or UID, chooses one of several. A path that exists as it is chooses none. */
 export function splitChoice(path: string): { path: string; choice?: string } {
   const match = /^(.*)#([\d.]+)$/.exec(path);
-  return match ? { path: match[1], choice: match[2] } : { path };
+  return match && !existsSync(path) ? { path: match[1], choice: match[2] } : { path };
 }
 
 /** True for a DICOM file, a zip archive, and a folder in which, or in whose folders, a DICOM file lies. `#SERIES` may follow. */
@@ -76,7 +91,7 @@ async function holdsSeveral(path: string): Promise<boolean> {
 }
 
 async function firstImage(folder: string): Promise<DicomImage | null> {
-  for await (const source of sourcesOf(folder)) {
+  for await (const source of sourcesOf({ path: folder })) {
     if (!isDicom(source.start)) continue;
     try {
       const image = imageOf(await headerOf(source), source.name);
@@ -89,26 +104,32 @@ async function firstImage(folder: string): Promise<DicomImage | null> {
 }
 
 /** Lists the series of a folder (with the folders in it), a zip archive, or a file. UserError where there is no DICOM image. */
-export async function listSeries(path: string): Promise<DicomFolder> {
+export async function listSeries(place: string | Place): Promise<DicomFolder> {
+  const opened = typeof place === "string" ? await openPlace(place) : place;
+  const { path } = opened;
   const images: DicomImage[] = [];
-  const found = { withoutImage: 0, others: 0, damaged: [] as string[] };
-  for await (const source of sourcesOf(path)) {
+  const found = { withoutImage: 0, others: 0, damaged: [] as DamagedFile[] };
+  for await (const source of sourcesOf(opened)) {
     if (!isDicom(source.start)) {
       found.others++;
       continue;
     }
+    let header: DataSet | undefined;
     try {
-      const image = imageOf(await headerOf(source), source.name);
+      header = await headerOf(source);
+      const image = imageOf(header, source.name);
       if (image) images.push(image);
       else found.withoutImage++;
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
-      found.damaged.push(error.message);
+      const partial = header ?? (error.cause as { dataSet?: DataSet } | undefined)?.dataSet;
+      const series = partial?.string("x0020000e")?.trim();
+      found.damaged.push({ name: source.name, sentence: error.message, ...(series && { series }) });
     }
   }
   if (images.length === 0) {
     const without = found.withoutImage > 0 ? `, of them ${found.withoutImage} DICOM without a picture` : "";
-    const reason = found.damaged[0] ?? `files looked at: ${found.others + found.withoutImage}${without}`;
+    const reason = found.damaged[0]?.sentence ?? `files looked at: ${found.others + found.withoutImage}${without}`;
     fail(`${path}: no DICOM image found (${reason}); give the folder, archive or file of a scan.`);
   }
   return { series: groupSeries(images), ...found };
@@ -129,9 +150,8 @@ async function headerOf(source: Source): ReturnType<typeof parseDicom> {
  */
 export async function readDicomVolume(path: string): Promise<Volume> {
   const { series, place } = await chooseSeries(path);
-  const archive = await archiveOf(place);
   const open = async ({ name }: DicomImage): ReturnType<typeof parseDicom> =>
-    parseDicom(archive?.get(name) ?? (await readBytes(name)), name);
+    parseDicom(await bytesIn(place, name), name);
   return readSeries(series, path, open, warnOnce);
 }
 
@@ -143,9 +163,11 @@ export async function readDicomHeader(path: string): Promise<ScanHeader> {
   return { shape: stack.shape, affine: stack.affine, channels: 1, type: stack.regrid ? "float32" : "int16" };
 }
 
-export async function chooseSeries(path: string): Promise<{ series: Series; place: string }> {
+/** The series that a path stands for, and its place to read it from. UserErrors as {@link readDicomVolume}. */
+export async function chooseSeries(path: string): Promise<{ series: Series; place: Place }> {
   const { path: place, choice } = splitChoice(path);
-  const { series, damaged } = await listSeries(place);
+  const opened = await openPlace(place);
+  const { series, damaged } = await listSeries(opened);
   const scans = series.filter(({ modality }) => modality !== "SEG");
   const stacks = scans.filter(({ stack }) => typeof stack === "string" || stack.slices.length > 1);
   let chosen = stacks.length > 0 ? stacks : scans;
@@ -160,29 +182,58 @@ export async function chooseSeries(path: string): Promise<{ series: Series; plac
         : `${place}: ${chosen.length} series are ${choice}; expected one of ${shown}.`,
     );
   }
-  // A slice that cannot be read would be a hole in the scan, and might lie at its end, where no gap tells.
-  if (damaged.length > 0) {
-    fail(`${place}: ${damaged.length} of its DICOM files cannot be read (${damaged[0]}); mend or remove them.`);
+  checkHoles(chosen[0], damaged, place);
+  return { series: chosen[0], place: opened };
+}
+
+/**
+ * A slice that cannot be read would be a hole in the scan, and might lie at its end, where no gap tells. A file counts as one of the series
+ * where its header names it, or tells nothing and it lies beside the series' files.
+ */
+function checkHoles({ uid, images }: Series, damaged: readonly DamagedFile[], place: string): void {
+  const folders = new Set(images.map(({ name }) => dirname(name)));
+  const isHole = ({ name, series }: DamagedFile): boolean =>
+    series === undefined ? folders.has(dirname(name)) : series === uid;
+  const holes = damaged.filter(isHole);
+  if (holes.length > 0) {
+    const them = holes.length === 1 ? "it" : "them";
+    fail(
+      `${place}: ${holes.length} of its DICOM files cannot be read (${reasonOf(holes[0])}); mend or remove ${them}.`,
+    );
   }
-  return { series: chosen[0], place };
+  const others = damaged.filter((file) => !isHole(file));
+  if (others.length > 0) {
+    const what =
+      others.length === 1 ? "1 DICOM file of another series" : `${others.length} DICOM files of other series`;
+    warnOnce(
+      `${place}: ${what} cannot be read (${reasonOf(others[0])}); the chosen series does not need ${others.length === 1 ? "it" : "them"}.`,
+    );
+  }
 }
 
-export async function archiveOf(path: string): Promise<Map<string, Uint8Array> | undefined> {
-  if ((await stat(path)).isDirectory() || !isZip(await readStart(path, 4))) return undefined;
-  const entries = await readZip(await readBytes(path), path);
-  return new Map(entries.map((entry) => [`${path}/${entry.path}`, entry.bytes]));
-}
+const reasonOf = ({ sentence }: DamagedFile): string => sentence.replace(/\.$/, "");
 
-async function* sourcesOf(path: string): AsyncGenerator<Source> {
+/** Unpacks an archive; folders and other files are read when they are asked for. */
+export async function openPlace(path: string): Promise<Place> {
   const info = await stat(path).catch((error) => {
     throw explainFileError(error, path) ?? error;
   });
-  const archive = await archiveOf(path);
+  if (info.isDirectory() || !isZip(await readStart(path, 4))) return { path };
+  const entries = await readZip(await readBytes(path), path);
+  return { path, archive: new Map(entries.map((entry) => [`${path}/${entry.path}`, entry.bytes])) };
+}
+
+/** The bytes of a file of a place, by the name that its image has. */
+export async function bytesIn({ archive }: Place, name: string): Promise<Uint8Array> {
+  return archive?.get(name) ?? readBytes(name);
+}
+
+async function* sourcesOf({ path, archive }: Place): AsyncGenerator<Source> {
   if (archive) {
     for (const [name, bytes] of archive) yield { name, start: bytes, whole: async () => bytes };
     return;
   }
-  for await (const name of info.isDirectory() ? walk(path) : [path]) {
+  for await (const name of (await stat(path)).isDirectory() ? walk(path) : [path]) {
     yield { name, start: await readStart(name, HEADER_BYTES), whole: () => readBytes(name) };
   }
 }

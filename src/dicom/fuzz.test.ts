@@ -27,6 +27,7 @@ test("10,000 mutated DICOM files: each is read or refused in a sentence, in boun
     packedFile("1.2.840.10008.1.2.5", [rle]),
     packedFile("1.2.840.10008.1.2.4.70", [Uint8Array.of(0xff, 0xd8, 0xff, 0xc3, 0, 11, 16, 0, 3, 0, 4, 1, 1, 0x11, 0)]),
     part10(EXPLICIT, datasetBytes({ ...sliceElements(0), ...frames })),
+    sliceFile(0, { "00283000 SQ": [{ "00283002 US": [4, 2, 16], "00283006 US": [40, 30, 20, 10] }] }),
     part10("1.2.840.10008.1.2.1.99", deflateRawSync(Uint8Array.from(datasetBytes(sliceElements(0))))),
   ];
   const r = random(30);

@@ -52,9 +52,20 @@ test("directions of three digits are those of one stack, and no change of the vo
   expect(Math.hypot(affine[1], affine[5])).toBeCloseTo(0.75, 12);
 });
 
+test("a single slice is as thick as it says, else 1 mm", () => {
+  const thick = (thickness: number | null): number[] => affineOf([slice([-10, 20, 30], { thickness })]);
+  expect(thick(5)).toEqual([-0.5, 0, 0, 10, 0, -0.75, 0, -20, 0, 0, 5, 30, 0, 0, 0, 1]);
+  for (const none of [null, 0, -3]) expect(thick(none)[10]).toBe(1);
+});
+
 describe("what makes no regular grid is said", () => {
   test.each<[string, Slice[], string]>([
-    ["twice", [0, 2, 2, 4].map((z) => slice([0, 0, z])), "has 1 places with more than one slice"],
+    ["twice", [0, 2, 2, 4].map((z) => slice([0, 0, z])), "has 1 place with more than one slice"],
+    [
+      "inverse",
+      [0, 2, 4].map((z) => slice([0, 0, z], {}, { photometric: z === 2 ? "MONOCHROME1" : "MONOCHROME2" })),
+      "mixes kinds of pixels (1 of 3 is not MONOCHROME2)",
+    ],
     [
       "missing",
       [0, 2, 4, 8, 10, 16].map((z) => slice([0, 0, z])),
@@ -65,12 +76,12 @@ describe("what makes no regular grid is said", () => {
     [
       "turned",
       [slice([0, 0, 0]), slice([0, 0, 1]), slice([0, 0, 2], { orientation: [0, 1, 0, 0, 0, -1] })],
-      "mixes orientations (1 of 3 slices are turned against the others)",
+      "mixes orientations (1 of 3 slices is turned against the others)",
     ],
     [
       "sizes",
       [slice([0, 0, 0]), slice([0, 0, 1], {}, { rows: 5 })],
-      "mixes pictures of different sizes (1 of 2 are not 4 x 3)",
+      "mixes pictures of different sizes (1 of 2 is not 4 x 3)",
     ],
     ["pixels", [slice([0, 0, 0]), slice([0, 0, 1], { spacing: [1, 1] })], "mixes pixel sizes (1 of 2 slices)"],
     ["nowhere", [slice([0, 0, 0]), slice([0, 0, 1], { position: null })], "does not say where its slices lie"],

@@ -107,9 +107,9 @@ export function stackSlices(slices: readonly Slice[]): Stack | string {
   };
 }
 
-/** One slice: its own plane, as thick as 1 mm, or axes along x, y, z where the file names no place. */
+/** One slice: its own plane, as thick as the file says, else 1 mm; axes along x, y, z where the file names no place. */
 function flatStack(slice: Slice): Stack {
-  const { position, orientation, spacing } = slice.frame;
+  const { position, orientation, spacing, thickness } = slice.frame;
   const [row, column] = orientation
     ? [orientation.slice(0, 3), orientation.slice(3)]
     : [
@@ -119,7 +119,8 @@ function flatStack(slice: Slice): Stack {
   const frame = { ...slice.frame, orientation: [...row, ...column], spacing };
   const notes = orientation && position ? [] : ["does not say where its picture lies; it is placed at the origin"];
   const shape: Vec3 = [1, slice.image.rows, slice.image.columns];
-  return { slices: [slice], shape, affine: affineOf(frame, cross(row, column), position ?? [0, 0, 0]), notes };
+  const step = cross(row, column).map((value) => value * (thickness && thickness > 0 ? thickness : 1));
+  return { slices: [slice], shape, affine: affineOf(frame, step, position ?? [0, 0, 0]), notes };
 }
 
 /** LPS to RAS turns x and y round. */
@@ -145,17 +146,24 @@ function mixed(slices: readonly Slice[]): string | null {
   const [{ image, frame }] = slices;
   const count = (differs: (slice: Slice) => boolean): number => slices.filter(differs).length;
   const sizes = count((slice) => slice.image.rows !== image.rows || slice.image.columns !== image.columns);
-  if (sizes > 0)
-    return `mixes pictures of different sizes (${sizes} of ${slices.length} are not ${image.columns} x ${image.rows})`;
+  if (sizes > 0) {
+    return `mixes pictures of different sizes (${sizes} of ${slices.length} ${are(sizes)} not ${image.columns} x ${image.rows})`;
+  }
+  const inverse = count((slice) => slice.image.photometric !== image.photometric);
+  if (inverse > 0)
+    return `mixes kinds of pixels (${inverse} of ${slices.length} ${are(inverse)} not ${image.photometric})`;
   const turned = count(({ frame: { orientation: o } }) =>
     [0, 3].some((at) => dot(unit(o!.slice(at, at + 3)), unit(frame.orientation!.slice(at, at + 3))) < SAME_DIRECTION),
   );
-  if (turned > 0) return `mixes orientations (${turned} of ${slices.length} slices are turned against the others)`;
+  if (turned > 0)
+    return `mixes orientations (${turned} of ${slices.length} slices ${are(turned)} turned against the others)`;
   const scaled = count(
     ({ frame: { spacing: s } }) => !s || s.some((value, i) => Math.abs(value / frame.spacing![i] - 1) > 1e-3),
   );
   return scaled > 0 ? `mixes pixel sizes (${scaled} of ${slices.length} slices)` : null;
 }
+
+const are = (count: number): string => (count === 1 ? "is" : "are");
 
 /** The step between slices, with a note where distances differ; or a refusal: slices at one place, missing, or far apart. */
 function stepOf(
@@ -166,7 +174,7 @@ function stepOf(
   const usual = [...gaps].sort((a, b) => a - b)[(gaps.length - 1) >> 1]; // the lower of two middles: gaps only grow where slices are missing
   const twice = gaps.filter((gap) => gap < 1e-3).length;
   if (twice > 0) {
-    return `has ${twice} places with more than one slice (several echoes, times or reconstructions in one series)`;
+    return `has ${twice} place${twice === 1 ? "" : "s"} with more than one slice (several echoes, times or reconstructions in one series)`;
   }
   const tolerance = Math.max(EVEN * usual, EVEN_MM);
   const odd = gaps.filter((gap) => Math.abs(gap - usual) > tolerance);

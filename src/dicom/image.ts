@@ -10,6 +10,8 @@ export interface Frame {
   orientation: number[] | null;
   /** Pixel Spacing: mm between rows, between columns. */
   spacing: [number, number] | null;
+  /** Slice Thickness in mm; null where the file does not say. */
+  thickness: number | null;
   slope: number;
   intercept: number;
 }
@@ -121,6 +123,7 @@ function framesOf(data: DataSet, count: number): Frame[] {
       position: atTop ? (numbersOf(position, "x00200032", 3) as Vec3 | null) : null,
       orientation: numbersOf(group("x00209116", "x00200037"), "x00200037", 6),
       spacing: numbersOf(group("x00289110", "x00280030"), "x00280030", 2) as [number, number] | null,
+      thickness: numberOf(group("x00289110", "x00180050"), "x00180050") ?? null,
       slope: numberOf(group("x00289145", "x00281053"), "x00281053") ?? 1,
       intercept: numberOf(group("x00289145", "x00281052"), "x00281052") ?? 0,
     };

@@ -28,7 +28,9 @@ export async function parseDicom(bytes: Uint8Array, name: string, headerOnly = f
     return dicomParser.parseDicom(whole, { ...options, inflater: () => whole } as object);
   } catch (error) {
     if (error instanceof UserError) throw error;
-    return fail(`${name}: DICOM file that is cut short or damaged (${wordsOf(error)}); copy it again.`);
+    // What was read until then is in the cause: it may tell the file's series.
+    const sentence = `${name}: DICOM file that is cut short or damaged (${wordsOf(error)}); copy it again.`;
+    throw new UserError(sentence, { cause: error });
   }
 }
 

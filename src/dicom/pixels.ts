@@ -54,7 +54,7 @@ export function checkPixels({
 }: DicomImage): void {
   if (samples !== 1 || !photometric.startsWith("MONOCHROME")) {
     fail(
-      `${name}: pixels of kind ${photometric || "unknown"} with ${samples} values each; expected grey ones (MONOCHROME).`,
+      `${name}: pixels of kind ${photometric || "unknown"} with ${samples} value${samples === 1 ? "" : "s"} each; expected grey ones (MONOCHROME).`,
     );
   }
   if (bitsAllocated !== 8 && bitsAllocated !== 16) {
@@ -85,7 +85,7 @@ function fragmentsOf(data: DataSet, element: Element, { name, frames }: DicomIma
     return fail(`${name}: frame ${index + 1} is not where the file's offset table says; the file is damaged.`);
   }
   return fail(
-    `${name}: ${fragments.length} pieces for ${frames.length} frames without an offset table; save the file again.`,
+    `${name}: ${fragments.length} piece${fragments.length === 1 ? "" : "s"} for ${frames.length} frames without an offset table; save the file again.`,
   );
 }
 

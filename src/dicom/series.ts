@@ -4,6 +4,7 @@ import { affineFault } from "../volume/affine.ts";
 import type { Vec3, Volume, VoxelArray } from "../volume/volume.ts";
 import { type Slice, type Stack, stackSlices } from "./geometry.ts";
 import type { DicomImage } from "./image.ts";
+import { lookUp, modalityLut } from "./modality-lut.ts";
 import { checkPixels, readFrame } from "./pixels.ts";
 import { regrid } from "./regrid.ts";
 
@@ -39,6 +40,10 @@ export function groupSeries(images: readonly DicomImage[]): Series[] {
     const slices = unique.flatMap((image) => image.frames.map((frame, index): Slice => ({ image, index, frame })));
     const copies = members.length - unique.length;
     const stack = modality === "SEG" ? "is a segmentation, not a scan" : stackSlices(slices);
+    if (typeof stack !== "string" && unique[0].photometric === "MONOCHROME1") {
+      // How to show values, not what they are (PS3.3, C.7.6.3.1.2).
+      stack.notes.push("is MONOCHROME1, low values are bright; they are taken as stored, not inverted");
+    }
     return { uid, number, description, modality, images: unique, stack, copies };
   });
   return list.sort((a, b) => Number(a.number) - Number(b.number) || (a.uid < b.uid ? -1 : 1));
@@ -51,7 +56,7 @@ export function seriesTitle({ number, description, modality, uid }: Series): str
 }
 
 /**
- * The voxels of a series, rescaled: where slopes are 1 and offsets whole int16, or int32 where values are larger, else float32; float32
+ * The voxels of a series, rescaled or through their Modality LUT: where slopes are 1 and offsets whole int16, or int32 where values are larger, else float32; float32
  * too where slices are resampled. `open` gets the elements of one of its files; a file is asked for once, slices are decoded one
  * after the other. Throws a UserError where the slices make no volume or cannot be decoded.
  */
@@ -90,10 +95,12 @@ export async function readSeries(
   }
   for (const [image, frames] of places) {
     const elements = await open(image);
+    const lut = modalityLut(elements, image.name, image.signed);
     for (const { index, k } of frames) {
       const { slope, intercept } = image.frames[index];
       const values = await readFrame(elements, image, index);
-      for (let i = 0; i < size; i++) data[k * size + i] = values[i] * slope + intercept;
+      if (lut) for (let i = 0; i < size; i++) data[k * size + i] = lookUp(lut, values[i]);
+      else for (let i = 0; i < size; i++) data[k * size + i] = values[i] * slope + intercept;
     }
   }
   const shape: Vec3 = [...stack.shape];

@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { fail } from "../../util/errors.ts";
-import { readBytes, readJson, readStart, writeFileAtomic } from "../../util/files.ts";
+import { readJson, readStart, writeFileAtomic } from "../../util/files.ts";
 import { lunetVersion } from "../../util/version.ts";
 import { warnOnce } from "../../util/warn.ts";
 import type { Volume } from "../../volume/volume.ts";
-import { archiveOf, chooseSeries, holdsDicom, listSeries, splitChoice } from "../files.ts";
+import { bytesIn, chooseSeries, holdsDicom, listSeries, openPlace, splitChoice } from "../files.ts";
 import { isDicom, parseDicom } from "../parse.ts";
 import { seriesTitle } from "../series.ts";
 import { parseTerms, type TermTable, termsOf } from "./codes.ts";
@@ -43,9 +43,8 @@ export async function segmentationWriter(path: string): Promise<SegmentationWrit
   const { series, place } = await chooseSeries(path);
   const fault = sourceFault(series);
   if (fault) fail(`${path}: ${fault}`);
-  const archive = await archiveOf(place);
   const [{ name, instance, sopClass }] = series.images;
-  const header = await parseDicom(archive?.get(name) ?? (await readBytes(name)), name, true);
+  const header = await parseDicom(await bytesIn(place, name), name, true);
   if (!instance || !sopClass || !series.uid) {
     warnOnce(
       `${path}: ${seriesTitle(series)} has no identifiers of its own (taken out of the files); the segmentation refers to it by place ` +
@@ -75,7 +74,8 @@ export async function startsAsSegmentation(path: string): Promise<boolean> {
 /** Opens the one segmentation of a file, folder or archive, or chosen by `path#SERIES`; null where there is none but a scan. */
 export async function openSegmentationAt(path: string): Promise<Segmentation | null> {
   const { path: place, choice } = splitChoice(path);
-  const { series } = await listSeries(place);
+  const opened = await openPlace(place);
+  const { series } = await listSeries(opened);
   const chosen = series.filter(
     ({ modality, number, uid }) => modality === "SEG" && (choice === undefined || number === choice || uid === choice),
   );
@@ -85,7 +85,7 @@ export async function openSegmentationAt(path: string): Promise<Segmentation | n
     fail(`${path}: ${images.length} segmentations; expected one: give the file of the one that counts.`);
   }
   const [{ name }] = images;
-  const data = await parseDicom((await archiveOf(place))?.get(name) ?? (await readBytes(name)), name);
+  const data = await parseDicom(await bytesIn(opened, name), name);
   const segmentation = openSegmentation(data, images[0]);
   if (segmentation.type === "FRACTIONAL") {
     warnOnce(`${path}: FRACTIONAL segmentation; voxels above half of the maximum are taken as inside.`);
