@@ -26,8 +26,9 @@ export async function predictCases(folder: string, onProgress: (done: number, to
   const ids = new Set(record.validationCases);
   if (ids.size === 0) fail("The run has no validation cases: it was trained on all cases (--fold none).");
   const file = join(folder, modelFileName);
+  // Before it is read: a model that training replaces meanwhile then counts as newer.
+  const modified = (await stat(file).catch(() => null))?.mtimeMs ?? 0;
   const model = await loadModel(folder);
-  const { mtimeMs: modified } = await stat(file);
   const wanted = (await casesOfData(record)).filter(({ id }) => ids.has(id));
   const out = join(folder, casesFolder);
   const cases: CaseMetrics[] = [];
@@ -68,6 +69,8 @@ async function predictOne(entry: DatasetCase, plan: Plan, predictor: Predictor, 
   const { labels, regions } = plan;
   const names = plan.channels.map(({ name }) => name);
   const { images, label } = await readCase(entry, names, plan);
+  // An id is any text in dataset.json, and here a file's name.
+  if (/[/\\]|^\./.test(entry.id)) fail(`The case id "${entry.id}" cannot be a file's name; rename the case.`);
   const { labels: predicted } = await predictor.segment(images, { id: entry.id });
   await writeVolume(join(out, `${entry.id}.nii.gz`), predicted);
   return evaluateCase(entry.id, predicted, label!, labels, { regions });
