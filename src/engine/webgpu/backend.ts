@@ -1,6 +1,8 @@
 import type { Backend } from "../types.ts";
 import { openGpu, type WebGpuOptions } from "./device.ts";
 import { createInference } from "./inference.ts";
+import { createMeter } from "./meter.ts";
+import { createTrainer } from "./trainer.ts";
 
 export { DeviceLostError, type WebGpuOptions } from "./device.ts";
 
@@ -15,12 +17,8 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
     name: "webgpu",
     adapterName: gpu.adapterName,
     inference: (graph) => createInference(graph, gpu),
-    trainer: async () => {
-      throw new Error("not yet");
-    },
-    meter: async () => {
-      throw new Error("not yet");
-    },
+    trainer: (graph, spec) => createTrainer(graph, spec, gpu),
+    meter: (graph, loss) => createMeter(graph, loss, gpu),
     close: async () => gpu.close(),
   };
 }

@@ -2,6 +2,8 @@ import { stageCode } from "./conv.ts";
 import type { Kernel } from "./kernel.ts";
 import { formula, sourceBindings, sourceParams } from "./source.ts";
 
+const columns = [0, 1, 2];
+
 /**
  * A convolution's gradient by the weights of one source. A workgroup has one group of output (`wg.z`) and of input channels (`wg.y`) and
  * every `P.chunks`-th tile of voxels. An invocation has one (kD, kH) of the kernel and some rows of the tile: along a row it keeps the
@@ -9,28 +11,25 @@ import { formula, sourceBindings, sourceParams } from "./source.ts";
  * for nothing: it is that of heads). Partial sums: vec4 of output channels at
  * (((chunk Gout + output group) Gin + input group) taps + tap) 4 + input channel, taps of a kernel of 3 along W.
  */
-export function convWeightsKernel(): Kernel {
-  const kw = 3;
-  const columns = [0, 1, 2];
-  return {
-    label: "convolution, gradient of weights",
-    workgroup: [64, 1, 1],
-    params: {
-      ...{ W: "u32", H: "u32", D: "u32", xGroups: "u32", yGroups: "u32", n0: "u32", d0: "u32", d1: "u32" },
-      ...{ kh: "u32", rd: "u32", rh: "u32", rw: "u32", sx: "u32", sy: "u32", sz: "u32" },
-      ...{ tw: "u32", th: "u32", td: "u32", tilesW: "u32", tilesH: "u32", tilesD: "u32", tiles: "u32" },
-      ...{ rows: "u32", splits: "u32", chunks: "u32", chunk0: "u32", dyAt: "u32" },
-      ...sourceParams("x"),
-    },
-    bindings: {
-      ...sourceBindings("x"),
-      dy: { type: "array<vec4f>" },
-      partial: { type: "array<vec4f>", write: true },
-    },
-    declarations: `${formula}
+export const convWeightsKernel: Kernel = {
+  label: "convolution, gradient of weights",
+  workgroup: [64, 1, 1],
+  params: {
+    ...{ W: "u32", H: "u32", D: "u32", xGroups: "u32", yGroups: "u32", n0: "u32", d0: "u32", d1: "u32" },
+    ...{ kh: "u32", rd: "u32", rh: "u32", rw: "u32", sx: "u32", sy: "u32", sz: "u32" },
+    ...{ tw: "u32", th: "u32", td: "u32", tilesW: "u32", tilesH: "u32", tilesD: "u32", tiles: "u32" },
+    ...{ rows: "u32", splits: "u32", chunks: "u32", chunk0: "u32", dyAt: "u32" },
+    ...sourceParams("x"),
+  },
+  bindings: {
+    ...sourceBindings("x"),
+    dy: { type: "array<vec4f>" },
+    partial: { type: "array<vec4f>", write: true },
+  },
+  declarations: `${formula}
 var<workgroup> tile: array<vec4f, 600>;
 var<workgroup> slopes: array<vec4f, 256>;`,
-    body: `let og = wg.z;
+  body: `let og = wg.z;
 let g = wg.y;
 let row = li % P.rows;
 let split = li / P.rows;
@@ -64,7 +63,7 @@ for (var t = wg.x; t < P.tiles; t += P.chunks) {
         .map((k) => `var x${k} = tile[at + ${k}u];`)
         .join(" ")}
       for (var i = 0u; i < P.tw; i++) {
-        let x${kw - 1} = tile[at + i + ${kw - 1}u];
+        let x2 = tile[at + i + 2u];
         let s = slopes[line * P.tw + i];
         ${columns.map((k) => `acc${k} += mat4x4f(s * x${k}.x, s * x${k}.y, s * x${k}.z, s * x${k}.w);`).join("\n        ")}
         ${columns
@@ -86,13 +85,12 @@ workgroupBarrier();
 if (li < P.rows * 4u) {
   var sum = vec4f();
   for (var s = 0u; s < P.splits; s++) { sum += tile[s * P.rows * 4u + li]; }
-  let tap = (li / 4u) * ${kw}u + ${k}u;
-  partial[((((P.chunk0 + wg.x) * P.yGroups + og) * P.xGroups + g) * P.rows * ${kw}u + tap) * 4u + li % 4u] = sum;
+  let tap = (li / 4u) * 3u + ${k}u;
+  partial[((((P.chunk0 + wg.x) * P.yGroups + og) * P.xGroups + g) * P.rows * 3u + tap) * 4u + li % 4u] = sum;
 }`,
   )
   .join("\n")}`,
-  };
-}
+};
 
 /**
  * Adds the partial sums of all chunks to the gradient in the parameters' own layout: element (output o, input i, tap t) goes to
@@ -101,7 +99,16 @@ if (li < P.rows * 4u) {
 export const collectWeights: Omit<Kernel, "workgroup"> = {
   label: "sum of weight gradients",
   params: {
-    ...{ inputs: "u32", taps: "u32", stored: "u32", step: "u32", tap0: "u32", xGroups: "u32", yGroups: "u32", chunks: "u32" },
+    ...{
+      inputs: "u32",
+      taps: "u32",
+      stored: "u32",
+      step: "u32",
+      tap0: "u32",
+      xGroups: "u32",
+      yGroups: "u32",
+      chunks: "u32",
+    },
     ...{ base: "u32", outputStride: "u32", inputStride: "u32" },
   },
   bindings: { partial: { type: "array<f32>" }, gradients: { type: "array<f32>", write: true } },

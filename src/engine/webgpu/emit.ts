@@ -4,7 +4,7 @@ import { elementsOf, type Field, groupsOf, type Operand, type Part, partsOf, pla
 import { type Kernel, linearGroups, linearKernel } from "./kernel.ts";
 import type { Slot } from "./memory.ts";
 import type { ProgramBuilder, Range } from "./program.ts";
-import { chunksOf, chunkSumKernel, type ReduceKernel, reduceKernel } from "./reduce.ts";
+import { chunkSumKernel, chunksOf, type ReduceKernel, reduceKernel } from "./reduce.ts";
 import { sourceGiven, type Value } from "./source.ts";
 import { chooseTile, haloSize, type Tile, tileCounts } from "./tiles.ts";
 
@@ -51,11 +51,17 @@ export function emitFrom(
   given: { params: Record<string, number>; buffers?: Record<string, Range>; z?: number },
 ): void {
   const x = sourceGiven("x", source, builder.identity, { factor });
-  emitLinear(builder, kernel, over, { ...x.operand, ...operands }, {
-    params: { ...x.params, ...given.params },
-    buffers: { ...x.buffers, ...given.buffers },
-    z: given.z,
-  });
+  emitLinear(
+    builder,
+    kernel,
+    over,
+    { ...x.operand, ...operands },
+    {
+      params: { ...x.params, ...given.params },
+      buffers: { ...x.buffers, ...given.buffers },
+      z: given.z,
+    },
+  );
 }
 
 export interface ConvEmission {
@@ -106,9 +112,7 @@ export function emitConv(builder: ProgramBuilder, emission: ConvEmission): void 
 
 /** Chunks that a walk over parts makes of one item. */
 function itemChunks(parts: Part[], plane: number): number {
-  return parts
-    .filter(({ n0 }) => n0 === 0)
-    .reduce((sum, { d0, d1 }) => sum + chunksOf((d1 - d0) * plane), 0);
+  return parts.filter(({ n0 }) => n0 === 0).reduce((sum, { d0, d1 }) => sum + chunksOf((d1 - d0) * plane), 0);
 }
 
 /** Runs a kernel that walks over `over`; returns the chunks of each item and group. */

@@ -4,21 +4,13 @@ import type { ReduceKernel } from "./reduce.ts";
 
 type OutputKind = Graph["outputKind"];
 
-/** Sizes, and what of the loss decides a voxel's share. `K` classes in `G` groups. */
-const params: Params = {
-  first: "u32",
-  K: "u32",
-  G: "u32",
-  HW: "u32",
-  gamma: "f32",
-  smoothing: "f32",
-  temperature: "f32",
-  zAt: "u32",
-  pAt: "u32",
-  targetAt: "u32",
-  softAt: "u32",
-  voxelAt: "u32",
-};
+/** Sizes, what of the loss decides a voxel's share, and where each operand starts. `K` classes in `G` groups. */
+function params(operands: string[]): Params {
+  return {
+    ...{ first: "u32", K: "u32", G: "u32", HW: "u32", gamma: "f32", smoothing: "f32", temperature: "f32" },
+    ...Object.fromEntries(operands.map((name) => [`${name}At`, "u32" as const])),
+  };
+}
 
 const helpers = `
 fn byteOf(word: u32, at: u32) -> u32 { return (word >> (8u * (at & 3u))) & 255u; }
@@ -35,7 +27,7 @@ fn sigmoid(z: f32) -> f32 { let small = exp(-abs(z)); return select(small, 1.0, 
 const voxel = `let voxel = P.first + e;
 let p = voxel / P.HW;
 let r = voxel % P.HW;
-let t = voxel - P.targetAt;
+let t = voxel - P.truthsAt;
 let truth = byteOf(truths[t / 4u], t);`;
 const group = (c: string): string => `(p * P.G + ${c} / 4u) * P.HW + r`;
 const logit = (c: string): string => `z[${group(c)} - P.zAt][${c} % 4u]`;
@@ -76,12 +68,12 @@ for (var c = 0u; c < P.K; c++) {
 for (var g = 0u; g < P.G; g++) {
   var v = vec4f();
   for (var k = 0u; k < 4u && 4u * g + k < P.K; k++) { v[k] = exp(z[(p * P.G + g) * P.HW + r - P.zAt][k] - top) / total; }
-  probabilities[(p * P.G + g) * P.HW + r - P.pAt] = v;
+  probabilities[(p * P.G + g) * P.HW + r - P.probabilitiesAt] = v;
 }
 let own = ${logit("truth")};
 let entropy = log(total) - (own - top);
 let rest = max(0.0, 1.0 - exp(own - top) / total);
-terms[voxel - P.voxelAt] = vec4f(
+terms[voxel - P.termsAt] = vec4f(
   entropy + P.smoothing * (own - mean),
   power(rest, P.gamma) * entropy,
   ${distil ? "log(warm) + dot / P.temperature" : "0.0"},
@@ -95,12 +87,12 @@ for (var g = 0u; g < P.G; g++) {
     v[k] = sigmoid(x);
     ${distil ? `let cool = x / P.temperature; distilled += softplus(cool) - ${soft("(4u * g + k)")} * cool;` : ""}
   }
-  probabilities[(p * P.G + g) * P.HW + r - P.pAt] = v;
+  probabilities[(p * P.G + g) * P.HW + r - P.probabilitiesAt] = v;
 }
-terms[voxel - P.voxelAt] = vec4f(0.0, 0.0, distilled, 0.0);`;
+terms[voxel - P.termsAt] = vec4f(0.0, 0.0, distilled, 0.0);`;
   return {
     label: `${kind} and loss`,
-    params,
+    params: params(["z", "truths", ...(distil ? ["soft"] : []), "probabilities", "terms"]),
     bindings: bindings(distil, {
       probabilities: { type: "array<vec4f>", write: true },
       terms: { type: "array<vec4f>", write: true },
@@ -115,7 +107,7 @@ ${kind === "softmax" ? softmax : sigmoid}`,
 export const LOSS_SUMS = 6;
 
 export function lossSums(kind: OutputKind): ReduceKernel {
-  const softmax = `let term = terms[v - P.voxelAt];
+  const softmax = `let term = terms[v - P.termsAt];
 let own = select(vec4f(), vec4f(1.0), vec4u(truth) == classes);
 t3 += own * term.x;
 t4 += own * term.y;`;
@@ -125,10 +117,13 @@ let entropy = log(1.0 + exp(-abs(x))) + select(max(x, vec4f()), max(-x, vec4f())
 let rest = select(pr, vec4f(1.0) - pr, own > vec4f());
 t3 += entropy + 0.5 * P.smoothing * select(-x, x, own > vec4f());
 t4 += entropy * vec4f(power(rest.x, P.gamma), power(rest.y, P.gamma), power(rest.z, P.gamma), power(rest.w, P.gamma));
-let term = terms[v - P.voxelAt];`;
+let term = terms[v - P.termsAt];`;
   return {
     label: "sums of a loss",
-    params: { gamma: "f32", smoothing: "f32", zAt: "u32", pAt: "u32", targetAt: "u32", voxelAt: "u32" },
+    params: {
+      ...{ gamma: "f32", smoothing: "f32" },
+      ...{ zAt: "u32", probabilitiesAt: "u32", truthsAt: "u32", termsAt: "u32" },
+    },
     bindings: {
       z: { type: "array<vec4f>" },
       probabilities: { type: "array<vec4f>" },
@@ -138,9 +133,9 @@ let term = terms[v - P.voxelAt];`;
     declarations: helpers,
     setup: `let classes = vec4u(4u * g) + vec4u(0u, 1u, 2u, 3u);
 let firstGroup = select(0.0, 1.0, g == 0u);`,
-    value: `let t = v - P.targetAt;
+    value: `let t = v - P.truthsAt;
 let truth = byteOf(truths[t / 4u], t);
-let pr = probabilities[i - P.pAt];
+let pr = probabilities[i - P.probabilitiesAt];
 ${kind === "softmax" ? softmax : sigmoid}
 t0 += pr;
 t1 += own;
@@ -227,7 +222,7 @@ fn focalScale(q: f32, gamma: f32) -> f32 {
 
 /** Gradient by the logits in place of the probabilities, as logitGradient of ../loss.ts. `distil`: the term's share in the loss. */
 export function lossGradientKernel(kind: OutputKind, distil: boolean): Omit<Kernel, "workgroup"> {
-  const probability = (c: string): string => `probabilities[${group(c)} - P.pAt][${c} % 4u]`;
+  const probability = (c: string): string => `probabilities[${group(c)} - P.probabilitiesAt][${c} % 4u]`;
   const softmax = `let q = ${probability("truth")};
 let own = coefficients[truth];
 var mean = own.y * q;
@@ -238,7 +233,7 @@ let even = own.z * P.smoothing / f32(P.K);
 ${distil ? totals(true) : ""}
 for (var g = 0u; g < P.G; g++) {
   let at = (p * P.G + g) * P.HW + r;
-  let pr = probabilities[at - P.pAt];
+  let pr = probabilities[at - P.probabilitiesAt];
   var v = vec4f();
   for (var k = 0u; k < 4u && 4u * g + k < P.K; k++) {
     let c = 4u * g + k;
@@ -246,26 +241,26 @@ for (var g = 0u; g < P.G; g++) {
     if (c == truth) { v[k] += own.y * q - scale + own.z * P.smoothing; }
     ${distil ? `v[k] += P.distil / P.temperature * (exp((z[at - P.zAt][k] - top) / P.temperature) / warm - ${soft("c")});` : ""}
   }
-  probabilities[at - P.pAt] = v;
+  probabilities[at - P.probabilitiesAt] = v;
 }`;
   const sigmoid = `for (var g = 0u; g < P.G; g++) {
   let at = (p * P.G + g) * P.HW + r;
-  let pr = probabilities[at - P.pAt];
+  let pr = probabilities[at - P.probabilitiesAt];
   var v = vec4f();
   for (var k = 0u; k < 4u && 4u * g + k < P.K; k++) {
     let c = 4u * g + k;
     let own = f32((truth >> c) & 1u);
-    let of = coefficients[c];
-    var scale = of.z;
-    if (of.w != 0.0) { scale += of.w * focalScale(select(1.0 - pr[k], pr[k], own > 0.0), P.gamma); }
-    v[k] = (of.x + of.y * own) * pr[k] * (1.0 - pr[k]) + scale * (pr[k] - own) + of.z * P.smoothing * (own - 0.5);
+    let factors = coefficients[c];
+    var scale = factors.z;
+    if (factors.w != 0.0) { scale += factors.w * focalScale(select(1.0 - pr[k], pr[k], own > 0.0), P.gamma); }
+    v[k] = (factors.x + factors.y * own) * pr[k] * (1.0 - pr[k]) + scale * (pr[k] - own) + factors.z * P.smoothing * (own - 0.5);
     ${distil ? `v[k] += P.distil / P.temperature * (sigmoid(z[at - P.zAt][k] / P.temperature) - ${soft("c")});` : ""}
   }
-  probabilities[at - P.pAt] = v;
+  probabilities[at - P.probabilitiesAt] = v;
 }`;
   return {
     label: `gradient of ${kind} and loss`,
-    params: { ...params, distil: "f32" },
+    params: { ...params(["z", "truths", ...(distil ? ["soft"] : []), "probabilities"]), distil: "f32" },
     bindings: bindings(distil, {
       coefficients: { type: "array<vec4f>" },
       probabilities: { type: "array<vec4f>", write: true },

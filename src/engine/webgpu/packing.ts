@@ -103,7 +103,9 @@ export function packConv(graph: Graph, placement: Placement, packing: Packing, n
     const output = 4 * (part * block + o) + (i & 3);
     const input = concatenated(channels, group, (i >> 2) & 3);
     const own = ownTap(node.kernel, tap);
-    return input < 0 || output >= cout || own < 0 ? ZERO : offset + (output * cin + input) * voxelCount(node.kernel) + own;
+    return input < 0 || output >= cout || own < 0
+      ? ZERO
+      : offset + (output * cin + input) * voxelCount(node.kernel) + own;
   });
 }
 

@@ -30,27 +30,29 @@ export interface ProgramBuilder {
   bindingLimit: number;
   dispatch(kernel: Kernel, params: Dispatch["params"], buffers: Dispatch["buffers"], groups: Dispatch["groups"]): void;
   /** Calls `run` once, or for each part where an operand is larger than a binding. */
-  split(
-    operands: Record<string, Operand>,
-    batch: number,
-    depth: number,
-    run: (part: Part, bound: Bound) => void,
-  ): void;
+  split(operands: Record<string, Operand>, batch: number, depth: number, run: (part: Part, bound: Bound) => void): void;
   /** Number of dispatches so far: the end of a stage. */
   mark(): number;
+  /** Puts what `emit` dispatches in front of dispatch number `at`. */
+  insert(at: number, emit: () => void): void;
   /** A and B of values that are stored as they are: pairs of 1 and 0, this many at least. */
   identity(pairs: number): Slot;
   /** To be uploaded when the program is loaded. */
-  constant(label: string, data: Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>): Slot;
+  constant(label: string, data: Constant["data"]): Slot;
   readonly dispatches: readonly Dispatch[];
-  readonly constants: readonly { slot: Slot; data: Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer> }[];
+  readonly constants: Constant[];
+}
+
+interface Constant {
+  slot: Slot;
+  data: Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>;
 }
 
 export function createProgramBuilder({ bindingLimit }: Pick<Gpu, "bindingLimit">): ProgramBuilder {
   const memory = createMemoryPlan();
   const dispatches: Dispatch[] = [];
-  const constants: { slot: Slot; data: Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer> }[] = [];
-  const identity = { slot: memory.keep("identity", 0), data: new Float32Array() };
+  const constants: Constant[] = [];
+  const identity: Constant = { slot: memory.keep("identity", 0), data: new Float32Array() };
   constants.push(identity);
   return {
     memory,
@@ -60,6 +62,11 @@ export function createProgramBuilder({ bindingLimit }: Pick<Gpu, "bindingLimit">
     mark: () => dispatches.length,
     dispatch(kernel, params, buffers, groups) {
       dispatches.push({ kernel, params, buffers, groups });
+    },
+    insert(at, emit) {
+      const rest = dispatches.splice(at);
+      emit();
+      dispatches.push(...rest);
     },
     split(operands, batch, depth, run) {
       const parts = partsOf(Object.values(operands), batch, depth, bindingLimit);

@@ -51,9 +51,9 @@ for (var g = 0u; g < P.xGroups; g++) {
     .map((t) => `acc${t} += packed[at + ${t}u] * v;`)
     .join("\n  ")}
 }
-let to = ${start("og")};
+let corner = ${start("og")};
 ${range(taps)
-  .map((t) => `y[to + tapAt(${t}u)] = acc${t};`)
+  .map((t) => `y[corner + tapAt(${t}u)] = acc${t};`)
   .join("\n")}`,
   };
 }
@@ -73,8 +73,8 @@ let taps = P.fd * P.fh * P.fw;
 var sum = vec4f();
 for (var g = 0u; g < P.yGroups; g++) {
   let at = (wg.z * P.yGroups + g) * taps;
-  let from = ${start("g")};
-  for (var t = 0u; t < taps; t++) { sum += packed[at + t] * y[from + tapAt(t)]; }
+  let corner = ${start("g")};
+  for (var t = 0u; t < taps; t++) { sum += packed[at + t] * y[corner + tapAt(t)]; }
 }
 let i = (p * P.xGroups + wg.z) * P.H * P.W + r - P.dxAt;
 if (P.add != 0u) { sum += dx[i]; }
