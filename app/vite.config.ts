@@ -49,8 +49,13 @@ const codec = /^(?:\0with-wasm:)?(@cornerstonejs\/codec-[\w-]+)\/decodewasmjs$/;
 const codecs: Plugin = {
   name: "codecs",
   enforce: "pre",
-  resolveId: (id, importer) => (codec.test(id) && !importer?.startsWith("\0") ? `\0with-wasm:${id}` : null),
+  resolveId(id, importer = "") {
+    // Asked for by the decoders, and used by them in Node alone.
+    if ((id === "fs" || id === "path") && importer.includes("@cornerstonejs")) return "\0nothing";
+    return codec.test(id) && !importer.startsWith("\0") ? `\0with-wasm:${id}` : null;
+  },
   load(id) {
+    if (id === "\0nothing") return "export {};";
     const name = id.startsWith("\0") ? codec.exec(id)?.[1] : undefined;
     if (!name) return null;
     return [

@@ -55,12 +55,14 @@ async function predicted(scan: string, model: string): Promise<Volume> {
   return readVolume(join(out, scan.slice(scan.lastIndexOf("/") + 1)));
 }
 
+/** A small window: what a graphics card draws at once takes a processor a while. */
+const small = { viewport: { width: 1000, height: 560 } };
+
 const row = (page: Page, label: string) => page.locator(`tr[data-label="${label}"]`);
 const status = (page: Page) => page.getByRole("region", { name: "Segmentation" });
 
 async function open(options: OpenOptions, files: string[]) {
-  // A small window: what a graphics card draws at once takes a processor a while.
-  const opened = await openPage({ viewport: { width: 1000, height: 560 }, ...options });
+  const opened = await openPage({ ...small, ...options });
   await opened.page.getByText("built in").waitFor();
   await dropFiles(opened.page, "body", files);
   return opened;
@@ -198,7 +200,7 @@ describeInBrowser("segmenting in the page", () => {
 
 describeInBrowser("correcting and saving in the page", () => {
   test("a stroke changes volumes and Dice, undo takes it back, and what is saved is what is shown", async () => {
-    const { page, errors, close } = await openPage();
+    const { page, errors, close } = await openPage(small);
     await page.getByRole("button", { name: "Phantom scan" }).first().click();
     const { mask } = await segment(page);
     const cells = () => row(page, "anterior").locator("td.number").allTextContents();
@@ -222,12 +224,16 @@ describeInBrowser("correcting and saving in the page", () => {
     expect(await cells()).toEqual(first);
     await page.keyboard.press("Control+Shift+z");
     expect(await cells()).toEqual(drawn);
+    await page.getByRole("button", { name: "Segment", exact: true }).click();
+    await page.getByRole("dialog", { name: "The corrections of this mask are not saved." }).waitFor();
+    await page.getByRole("button", { name: "Go back" }).click();
+    expect(await cells()).toEqual(drawn);
     expect(errors).toEqual([]);
     await close();
   });
 
   test("keys move slices, fade and hide the mask, and are told", async () => {
-    const { page, close } = await openPage();
+    const { page, close } = await openPage(small);
     await page.getByRole("button", { name: "Phantom scan" }).first().click();
     await segment(page);
     const slice = async () => Number(/voxel \d+ \d+ (\d+)/.exec((await page.locator(".place").textContent())!)![1]);
@@ -275,7 +281,7 @@ describeInBrowser("correcting and saving in the page", () => {
       };
       writeFileSync(join(slices, `b${k}.dcm`), sliceFile(k, other));
     }
-    const { page, errors, close } = await openPage();
+    const { page, errors, close } = await openPage(small);
     await chooseFiles(page, "Open folder", slices);
     const dialog = page.getByRole("dialog", { name: "2 scans were found" });
     await dialog.getByRole("button", { name: "3 files" }).click();
@@ -294,6 +300,9 @@ describeInBrowser("correcting and saving in the page", () => {
     const plain = (await readNifti((await download(page, "Save NIfTI")).bytes, "saved")).volumes[0];
     expect([...back.data]).toEqual([...plain.data]);
     expect([...back.data].filter((value) => value === 1).length).toBe(voxels);
+    await chooseFiles(page, "Compare with ...", file);
+    await page.getByText("only in the reference").waitFor();
+    expect(await row(page, "anterior").locator("td.number").nth(2).textContent()).toBe("1.000");
     expect(errors).toEqual([]);
     await close();
   });
@@ -336,7 +345,7 @@ describeInBrowser("bad input", () => {
     truncateSync(large, 4e9);
     const cut = write("cut.nii.gz", new Uint8Array(readFileSync(scan)).slice(0, 5000));
 
-    const { page, errors, close } = await openPage();
+    const { page, errors, close } = await openPage(small);
     await page.getByText("built in").waitFor();
     const said = () => page.getByRole("alert").last().textContent();
     for (const [path, sentence] of [

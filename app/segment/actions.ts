@@ -2,13 +2,14 @@ import { readModel } from "../../src/model/file.ts";
 import { fail } from "../../src/util/errors.ts";
 import { reorient, restoreOrientation } from "../../src/volume/orientation.ts";
 import { spacingOf, type Volume } from "../../src/volume/volume.ts";
+import { askSure } from "../shared/ask.ts";
 import { clearMessages, showError, showNotice } from "../shared/messages.ts";
 import { askHelper } from "../shared/open-files.ts";
 import type { NamedFile, Scan } from "../shared/scan.ts";
 import type { FromSegmenter, SegmentJob } from "../worker/segment-worker.ts";
 import { referenceFor } from "./compare.ts";
 import { createMask } from "./mask.ts";
-import type { ModelFile, State, Store } from "./state.ts";
+import { hasUnsaved, type ModelFile, type State, type Store } from "./state.ts";
 
 const isModel = ({ path }: NamedFile): boolean => path.toLowerCase().endsWith(".safetensors");
 const builtInAddress = "./phantom.safetensors";
@@ -21,7 +22,7 @@ export interface Actions {
   openPhantom(): Promise<void>;
   useBuiltIn(): Promise<void>;
   removeModel(model: ModelFile): Promise<void>;
-  segment(): void;
+  segment(): Promise<void>;
   cancel(): void;
   toggleSurface(value: number): Promise<void>;
   /** Draws or erases; `work` calls the mask. An empty mask is made where there is none. */
@@ -45,6 +46,10 @@ export function createActions(store: Store): Actions {
       showError(error);
     }
   };
+
+  /** Whether what was drawn and not saved may go. */
+  const mayDrop = async (yes: string): Promise<boolean> =>
+    !hasUnsaved(store.get()) || (await askSure("The corrections of this mask are not saved.", yes));
 
   const stop = (): void => {
     worker?.terminate();
@@ -139,7 +144,7 @@ export function createActions(store: Store): Actions {
           const fits = own.length > 0 && JSON.stringify(votes(own[0])) === JSON.stringify(votes(fresh[0]));
           setModels(fits ? [...own.filter(({ name }) => fresh.every((one) => one.name !== name)), ...fresh] : fresh);
         }
-        if (others.length === 0) return;
+        if (others.length === 0 || !(await mayDrop("Open without saving"))) return;
         const turn = ++opened;
         await readScan(async () => {
           const scan = await askHelper({ kind: "scan", files: others });
@@ -161,6 +166,7 @@ export function createActions(store: Store): Actions {
       }),
     openPhantom: () =>
       guarded(async () => {
+        if (!(await mayDrop("Open without saving"))) return;
         const turn = ++opened;
         await readScan(async () => {
           // Each press makes another one.
@@ -178,10 +184,11 @@ export function createActions(store: Store): Actions {
         const rest = store.get().models.filter((one) => one !== model);
         setModels(rest.length > 0 ? rest : [await builtIn()]);
       }),
-    segment() {
+    async segment() {
+      clearMessages();
+      if (!(await mayDrop("Segment without saving"))) return;
       const { scan, models, engine } = store.get();
       if (!scan || models.length === 0) return;
-      clearMessages();
       stop();
       const own = new Worker(new URL("../worker/segment-worker.ts", import.meta.url), { type: "module" });
       worker = own;

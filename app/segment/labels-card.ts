@@ -180,9 +180,11 @@ function legend(store: Store): HTMLElement {
 
 function saveRow(store: Store, actions: Actions): HTMLElement {
   const save = (make: () => Promise<{ name: string; bytes: Uint8Array }>) => async (): Promise<void> => {
+    const { version } = store.get();
     try {
       const { name, bytes } = await make();
       saveFile(name, bytes);
+      store.set({ saved: version });
     } catch (error) {
       showError(error);
     }

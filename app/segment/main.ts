@@ -9,7 +9,7 @@ import { modelCard } from "./model-card.ts";
 import { runCard } from "./run-card.ts";
 import { scanCard } from "./scan-card.ts";
 import { stage } from "./stage.ts";
-import { createStore } from "./state.ts";
+import { createStore, hasUnsaved } from "./state.ts";
 import { toolBar } from "./tools.ts";
 
 startShell("segment");
@@ -29,4 +29,7 @@ byId("page").append(
 );
 acceptDrops(document.body, (files) => void actions.open(files));
 listenForKeys(store, actions, pictures.step);
+addEventListener("beforeunload", (event) => {
+  if (hasUnsaved(store.get())) event.preventDefault();
+});
 void actions.useBuiltIn();

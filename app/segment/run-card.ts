@@ -12,7 +12,11 @@ const engines: [EngineChoice, string][] = [
 
 /** Starts and stops a segmentation, and says how it goes and what it took. */
 export function runCard(store: Store, actions: Actions): HTMLElement {
-  const start = el("button", { type: "button", className: "main grow", on: { click: actions.segment } }, "Segment");
+  const start = el(
+    "button",
+    { type: "button", className: "main grow", on: { click: () => void actions.segment() } },
+    "Segment",
+  );
   const cancel = el("button", { type: "button", on: { click: actions.cancel } }, "Cancel");
   const engine = el(
     "select",

@@ -66,6 +66,8 @@ export interface State {
   labels: readonly LabelInfo[];
   /** Counts up with every change of the mask's voxels. */
   version: number;
+  /** The version that was saved last. */
+  saved: number;
   reference: { name: string; data: Uint8Array } | null;
   shown: Shown;
   maskOn: boolean;
@@ -92,6 +94,7 @@ const initial: State = {
   mask: null,
   labels: [],
   version: 0,
+  saved: 0,
   reference: null,
   shown: "mask",
   maskOn: true,
@@ -103,6 +106,11 @@ const initial: State = {
   penLabel: 1,
   penSize: 6,
 };
+
+/** Whether someone drew on the mask since it was made or saved. */
+export function hasUnsaved({ mask, version, saved }: State): boolean {
+  return mask?.edited === true && version !== saved;
+}
 
 type Listener = (state: State, before: State) => void;
 
