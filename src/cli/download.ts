@@ -43,7 +43,7 @@ export const downloadCommand = new Command("download")
         return download(request, {
           out: options.out,
           onStep: (step) => progress.say(step === "checking" ? "Checking ..." : "Unpacking ..."),
-          unpack: { onFile: (files, bytes) => progress.live(`${files} files, ${bytesText(bytes)}`) },
+          unpack: { onFile: (files, bytes) => progress.live(`${filesText(files)}, ${bytesText(bytes)}`) },
           fetch: {
             signal,
             onSize: async (size, already) => {
@@ -116,7 +116,7 @@ function resultText(
   fresh: boolean,
   request: DownloadRequest,
 ): string {
-  const counts = `${files} file${files === 1 ? "" : "s"} from ${bytesText(bytes)}`;
+  const counts = `${filesText(files)} from ${bytesText(bytes)}`;
   const checked = [request.md5 && "md5", request.sha256 && "sha256"].filter(Boolean).join(" and ");
   const lines = fresh
     ? [
@@ -134,6 +134,8 @@ function resultText(
   }
   return `${lines.join("\n")}\n`;
 }
+
+const filesText = (files: number): string => `${files} file${files === 1 ? "" : "s"}`;
 
 function listText(): string {
   const rows = publicSets.map(({ name, about, licence, title }) => [

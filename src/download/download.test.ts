@@ -1,5 +1,14 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -162,9 +171,10 @@ test("a dead connection, a busy server and one that is not there are tried again
   handlers = [busy];
   requests = [];
   await expect(get({}, { fetch: { attempts: 3 } })).rejects.toThrow(
-    `${url}: the server answers 503, 3 times in a row; check the connection and run the command again.`,
+    `${url}: the server answers 503, 3 times in a row; check the connection (a proxy is used with NODE_USE_ENV_PROXY=1 and HTTPS_PROXY) and run the command again.`,
   );
   expect(requests.length).toBe(3);
+  expect(readdirSync(join(root, `${count - 1}`))).toEqual([]);
 });
 
 const answer =
@@ -197,6 +207,9 @@ test("an evil archive leaves nothing", async () => {
   await expect(get({ sha256: undefined, md5: undefined }, { out })).rejects.toThrow("could lead out of its folder");
   expect([existsSync(join(out, "test")), existsSync(join(out, ".test.download/unpacked"))]).toEqual([false, false]);
   expect(existsSync(join(root, "evil", "evil"))).toBe(false);
+  handlers = [serve(archive)]; // the server has another one now, under the same tag
+  expect((await get({ sha256: sha256.toUpperCase(), md5: undefined }, { out })).fresh).toBe(true);
+  expect((await get({ sha256: sha256.toUpperCase(), md5: undefined }, { out })).fresh).toBe(false);
 });
 
 test("no space, and a folder of the user's own in the way", async () => {

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, readdir, rename, rm, stat, statfs } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, rmdir, stat, statfs } from "node:fs/promises";
 import { basename, join } from "node:path";
 import * as v from "valibot";
-import { fail } from "../util/errors.ts";
+import { fail, UserError } from "../util/errors.ts";
 import { explainFileError, readJson, writeFileAtomic } from "../util/files.ts";
 import { type FetchOptions, fetchFile, forget } from "./fetch.ts";
 import type { PublicSet } from "./sets.ts";
@@ -75,6 +75,22 @@ export async function download(
   await mkdir(work, { recursive: true }).catch((error) => {
     throw explainFileError(error, work) ?? error;
   });
+  try {
+    const record = await fetchInto(folder, work, request, options);
+    return { folder, record, fresh: true };
+  } finally {
+    // Whatever is left in it is for the next call.
+    await rmdir(work).catch(() => undefined);
+  }
+}
+
+/** Fetches, checks and unpacks in the folder `work`, and moves the data to `folder`. */
+async function fetchInto(
+  folder: string,
+  work: string,
+  request: DownloadRequest,
+  options: DownloadOptions,
+): Promise<DownloadRecord> {
   const archive = join(work, "archive.part");
   const free = options.free ?? freeBytes;
   await fetchFile(request.url, archive, {
@@ -106,6 +122,8 @@ export async function download(
     if (files === 0) fail(`${request.url}: the archive holds no file.`);
   } catch (error) {
     await rm(unpacked, { recursive: true, force: true });
+    // An archive that nothing vouches for may be another one at the next call.
+    if (error instanceof UserError && !request.md5 && !request.sha256) await forget(archive);
     throw error;
   }
   const { set } = request;
@@ -123,7 +141,7 @@ export async function download(
     throw explainFileError(error, folder) ?? error;
   });
   await rm(work, { recursive: true, force: true });
-  return { folder, record, fresh: true };
+  return record;
 }
 
 /** What an earlier call left whole; null where nothing is there. */
@@ -138,8 +156,8 @@ async function recordOf(folder: string, { url, md5, sha256 }: DownloadRequest): 
   if (!known) {
     fail(`${folder} exists and does not come from lunet download; choose another folder with --out, or move it away.`);
   }
-  const same =
-    sha256 || md5 ? (sha256 ?? known.sha256) === known.sha256 && (md5 ?? known.md5) === known.md5 : known.url === url;
+  const fits = (wanted: string | undefined, sum: string): boolean => (wanted?.toLowerCase() ?? sum) === sum;
+  const same = sha256 || md5 ? fits(sha256, known.sha256) && fits(md5, known.md5) : known.url === url;
   if (!same) fail(`${folder} holds another archive (${known.url}); choose another folder with --out, or move it away.`);
   return known;
 }

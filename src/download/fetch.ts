@@ -59,7 +59,10 @@ export async function fetchFile(url: string, path: string, options: FetchOptions
       attempt = have > before && before >= 0 ? 1 : attempt + 1;
       before = have;
       if (attempt >= attempts) {
-        fail(`${url}: ${error.message}, ${attempts} times in a row; check the connection and run the command again.`);
+        fail(
+          `${url}: ${error.message}, ${attempts} times in a row; check the connection (a proxy is used with NODE_USE_ENV_PROXY=1 and ` +
+            "HTTPS_PROXY) and run the command again.",
+        );
       }
       const wait = Math.max(pause(attempt), error.wait);
       options.onRetry?.(`${error.message}; trying again in ${Math.ceil(wait / 1000)} s.`);
