@@ -36,7 +36,7 @@ const inFolder = (name: string): string => join(folder, name);
 
 /** A scan of the built-in model's kind, on a turned grid. */
 function turnedPhantom(): Volume {
-  return reorient(makePhantom(3, 0, { shape: [32, 44, 36] }).image, "PIL");
+  return reorient(makePhantom(3, 0, { shape: [20, 40, 24] }).image, "PIL");
 }
 
 /** What `lunet predict` makes of a scan. */
@@ -132,7 +132,8 @@ describeInBrowser("segmenting in the page", () => {
     const present = await open({ flags: webgpuFlags }, [scan]);
     const gpu = await segment(present.page, "auto");
     await present.close();
-    if (!gpu.line.startsWith("WebGPU")) return context.skip(`no WebGPU here: ${gpu.words}`);
+    if (gpu.words.includes("offers no WebGPU")) return context.skip("this Chromium has no WebGPU in software");
+    expect(gpu.line).toMatch(/^WebGPU/);
     for (const value of [1, 2]) expect(dice(gpu.mask, truth, value)).toBeGreaterThanOrEqual(0.999);
 
     const breaking = `
@@ -140,7 +141,7 @@ describeInBrowser("segmenting in the page", () => {
       GPUAdapter.prototype.requestDevice = async function (...options) {
         const device = await ask.apply(this, options);
         const submit = device.queue.submit.bind(device.queue);
-        let left = 2;
+        let left = 1;
         device.queue.submit = (list) => {
           submit(list);
           if (--left === 0) device.destroy();

@@ -57,8 +57,9 @@ function statusText(run: Run): string {
   if (run.status === "idle") return "";
   if (run.status === "cancelled") return "Cancelled.";
   if (run.status === "done") {
-    const { engine, threads, milliseconds, bytes: size } = run.result;
-    const where = engine === "wasm" ? `wasm, ${counted(threads, "thread")}` : "WebGPU";
+    const { engine, threads, adapter, milliseconds, bytes: size } = run.result;
+    const gpu = adapter ? `WebGPU (${adapter})` : "WebGPU";
+    const where = engine === "wasm" ? `wasm, ${counted(threads, "thread")}` : gpu;
     return `${where}, ${duration(milliseconds)}, ${bytes(size)}`;
   }
   if (run.total === 0) return "Preparing";

@@ -9,6 +9,8 @@ export interface Engine {
   name: "webgpu" | "wasm";
   /** Compute threads; 1 on a GPU. */
   threads: number;
+  /** Name of the graphics processor, where it is one and the browser tells. */
+  adapter: string;
   /** Most bytes that all open programs took together. */
   peakBytes(): number;
 }
@@ -22,7 +24,8 @@ export async function startEngine(choice: EngineChoice, say: (sentence: string) 
     const adapter = await globalThis.navigator.gpu?.requestAdapter().catch(() => null);
     if (adapter) {
       try {
-        return watched(await createBackend({ name: "webgpu" as "wasm" }), "webgpu");
+        const { createWebGpuBackend } = await import("../../src/engine/webgpu/backend.ts");
+        return watched(await createWebGpuBackend(), "webgpu");
       } catch (error) {
         say(`WebGPU did not start (${reasonOf(error)}), so wasm computes.`);
       }
@@ -55,6 +58,7 @@ function watched(backend: Backend, name: Engine["name"]): Engine {
   return {
     name,
     threads: "threads" in backend ? Number(backend.threads) : 1,
+    adapter: "adapterName" in backend ? String(backend.adapterName) : "",
     peakBytes: () => peak,
     backend: {
       name: backend.name,

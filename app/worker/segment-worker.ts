@@ -17,6 +17,7 @@ export interface SegmentResult {
   labels: Volume<Uint8Array>;
   engine: "webgpu" | "wasm";
   threads: number;
+  adapter: string;
   milliseconds: number;
   /** Most that the net's programs took. */
   bytes: number;
@@ -58,8 +59,8 @@ async function run(job: SegmentJob): Promise<SegmentResult> {
     say(word);
   }
   const milliseconds = performance.now() - start;
-  const { name, threads } = engine;
-  return { labels: segmentation.labels, engine: name, threads, milliseconds, bytes: engine.peakBytes() };
+  const { name, threads, adapter } = engine;
+  return { labels: segmentation.labels, engine: name, threads, adapter, milliseconds, bytes: engine.peakBytes() };
 }
 
 addEventListener("message", async ({ data }: MessageEvent<SegmentJob>) => {
