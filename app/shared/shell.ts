@@ -87,6 +87,10 @@ export function availableThreads(): number {
   return globalThis.crossOriginIsolated ? processors() : 1;
 }
 
+function reloadButton(text: string): HTMLButtonElement {
+  return el("button", { type: "button", className: "link small", on: { click: () => location.reload() } }, text);
+}
+
 /** "works offline · 2 threads", and where only a reload brings the threads, a button for it. */
 async function showState(state: HTMLElement): Promise<void> {
   const threads = counted(availableThreads(), "thread");
@@ -95,14 +99,17 @@ async function showState(state: HTMLElement): Promise<void> {
   };
   paint(false, threads);
   if (!("serviceWorker" in navigator) || !window.isSecureContext) return;
+  // A page that an older worker serves hears here of a newer build.
+  const old = navigator.serviceWorker.controller !== null;
+  navigator.serviceWorker.addEventListener("controllerchange", () => {
+    if (old) state.append(reloadButton("reload for the new version"));
+  });
   try {
     const registration = await navigator.serviceWorker.register("./sw.js");
     await navigator.serviceWorker.ready;
     paint(true, `Works offline · ${threads}`);
     if (registration.active && !globalThis.crossOriginIsolated && processors() > 1) {
-      const reload = el("button", { className: "link small" }, `reload for ${processors()}`);
-      reload.addEventListener("click", () => location.reload());
-      state.append(reload);
+      state.append(reloadButton(`reload for ${processors()}`));
     }
   } catch (error) {
     // Private windows refuse it; the page works without.
