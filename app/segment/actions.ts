@@ -3,6 +3,7 @@ import { fail } from "../../src/util/errors.ts";
 import { reorient, restoreOrientation } from "../../src/volume/orientation.ts";
 import { spacingOf, type Volume } from "../../src/volume/volume.ts";
 import { askSure } from "../shared/ask.ts";
+import { leftModel } from "../shared/handover.ts";
 import { clearMessages, showError, showNotice } from "../shared/messages.ts";
 import { askHelper } from "../shared/open-files.ts";
 import type { NamedFile, Scan } from "../shared/scan.ts";
@@ -21,6 +22,8 @@ export interface Actions {
   openReference(files: NamedFile[]): Promise<void>;
   openPhantom(): Promise<void>;
   useBuiltIn(): Promise<void>;
+  /** The model that the training page left. */
+  useTrained(): Promise<void>;
   removeModel(model: ModelFile): Promise<void>;
   segment(): Promise<void>;
   cancel(): void;
@@ -179,6 +182,11 @@ export function createActions(store: Store): Actions {
         });
       }),
     useBuiltIn: () => guarded(async () => setModels([await builtIn()])),
+    useTrained: () =>
+      guarded(async () => {
+        const left = await leftModel();
+        setModels([left ? { ...left, model: readModel(left.bytes, left.name) } : await builtIn()]);
+      }),
     removeModel: (model) =>
       guarded(async () => {
         const rest = store.get().models.filter((one) => one !== model);

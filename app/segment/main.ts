@@ -32,4 +32,5 @@ listenForKeys(store, actions, pictures.step);
 addEventListener("beforeunload", (event) => {
   if (hasUnsaved(store.get())) event.preventDefault();
 });
-void actions.useBuiltIn();
+// The training page opens this one with the model that it left.
+void (location.hash === "#trained" ? actions.useTrained() : actions.useBuiltIn());

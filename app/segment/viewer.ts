@@ -62,7 +62,6 @@ export async function createViewer(canvas: HTMLCanvasElement, onMove: () => void
     dragAndDropEnabled: false,
     backColor: [0, 0, 0, 1],
     crosshairColor: [0.31, 0.76, 0.75, 0.8],
-    crosshairWidth: 0.4,
     crosshairWidthUnit: "percent",
     fontColor: [0.85, 0.89, 0.93, 1],
     multiplanarLayout: MULTIPLANAR_TYPE.GRID,
@@ -165,6 +164,8 @@ export async function createViewer(canvas: HTMLCanvasElement, onMove: () => void
       const one = ["axial", "coronal", "sagittal"].indexOf(view);
       if (one >= 0) active = across[one];
       nv.setSliceType(types[view]);
+      // In percent of the scan, whose slice is twice as large where it is alone.
+      nv.setCrosshairWidth(view === "all" ? 0.4 : 0.2);
     },
     step(slices) {
       const next = place();
