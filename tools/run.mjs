@@ -54,7 +54,9 @@ function isInstalled() {
 function install() {
   console.error("Installing the packages that package-lock.json names (npm ci) ...");
   const own = process.env.npm_execpath; // the npm that started us, when there is one
-  const [command, args] = own?.endsWith(".js") ? [process.execPath, [own, "ci"]] : ["npm", ["ci"]];
+  // Warnings are about the Node that starts this, and the pinned one runs everything.
+  const ci = ["ci", "--loglevel=error"];
+  const [command, args] = own?.endsWith(".js") ? [process.execPath, [own, ...ci]] : ["npm", ci];
   const shell = windows && command === "npm";
   const done = spawnSync(command, args, { cwd: root, stdio: ["ignore", 2, 2], shell });
   if (done.error) stop(`npm could not be started (${done.error.message}); install Node 18 or newer with npm.`);
