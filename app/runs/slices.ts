@@ -18,7 +18,8 @@ import type { Scene } from "./scan-worker.ts";
 
 export interface SliceViewer {
   element: HTMLElement;
-  show(scene: Scene, labels: readonly SceneLabel[]): void;
+  /** `stay`: at the slices that are shown now. */
+  show(scene: Scene, labels: readonly SceneLabel[], stay?: boolean): void;
   /** Takes the scene away. */
   clear(): void;
   /** Whether it knew the key. */
@@ -252,10 +253,10 @@ export function sliceViewer(): SliceViewer {
   };
   return {
     element,
-    show: (next, of) => {
+    show: (next, of, stay = false) => {
       scene = next;
       labels = of;
-      at = [...next.start];
+      if (!stay) at = [...next.start];
       draw();
     },
     clear: () => {
