@@ -68,6 +68,9 @@ async function predicted(scan: string, model: string): Promise<Volume> {
 /** A small window: what a graphics card draws at once takes a processor a while. */
 const small = { viewport: { width: 1000, height: 560 } };
 
+/** Only to end what hangs. */
+const patient = { timeout: 100_000 };
+
 const row = (page: Page, label: string) => page.locator(`tr[data-label="${label}"]`);
 const status = (page: Page) => page.getByRole("region", { name: "Segmentation" });
 
@@ -84,7 +87,7 @@ async function segment(page: Page, engine = "auto"): Promise<{ mask: Volume; lin
   await page.getByLabel("Engine").selectOption(engine);
   await page.getByRole("button", { name: "Segment", exact: true }).click();
   const said = () => status(page).locator("p").allTextContents();
-  await expect.poll(said, { timeout: 100_000 }).toEqual([expect.stringMatching(/^(wasm|WebGPU)/), expect.anything()]);
+  await expect.poll(said, patient).toEqual([expect.stringMatching(/^(wasm|WebGPU)/), expect.anything()]);
   const [line, words] = await said();
   const { bytes } = await download(page, "Save NIfTI");
   return { mask: (await readNifti(bytes, "saved")).volumes[0], line, words };
@@ -203,9 +206,9 @@ describeInBrowser("segmenting in the page", () => {
     await page.getByRole("button", { name: "Segment", exact: true }).click();
     const windows = page.getByRole("progressbar", { name: "Windows done" });
     const done = () => windows.evaluate((bar: HTMLProgressElement) => bar.value);
-    await expect.poll(done, { timeout: 60_000, interval: 20 }).toBeGreaterThan(0);
+    await expect.poll(done, { ...patient, interval: 20 }).toBeGreaterThan(0);
     const before = await done();
-    await expect.poll(done, { timeout: 60_000, interval: 20 }).toBeGreaterThan(before);
+    await expect.poll(done, { ...patient, interval: 20 }).toBeGreaterThan(before);
     await page.getByRole("button", { name: "Cancel" }).click();
     expect(await status(page).locator("p").first().textContent()).toBe("Cancelled.");
     await page.getByRole("button", { name: "Segment", exact: true }).click();
@@ -282,7 +285,7 @@ describeInBrowser("correcting and saving in the page", () => {
     const from = await coronal();
     await page.mouse.move(box.x + box.width * 0.25, box.y + box.height * 0.2);
     await page.mouse.wheel(0, 120);
-    await expect.poll(coronal).not.toBe(from);
+    await expect.poll(coronal, patient).not.toBe(from);
     await close();
   });
 
@@ -358,7 +361,7 @@ describeInBrowser("correcting and saving in the page", () => {
     expect(await row(page, "posterior").locator("td.number").nth(2).textContent()).toBe("1.000");
     const surface = page.getByRole("button", { name: "Surface of anterior" });
     await surface.click();
-    await expect.poll(() => surface.getAttribute("aria-pressed")).toBe("true");
+    await expect.poll(() => surface.getAttribute("aria-pressed"), patient).toBe("true");
     await page.getByRole("button", { name: "remove" }).click();
     expect(await row(page, "posterior").locator("td.number").count()).toBe(3);
     expect(errors).toEqual([]);
@@ -394,12 +397,12 @@ describeInBrowser("bad input", () => {
       [large, "large.nii has 4.0 GB, and a page reads files of up to 2.0 GB"],
     ]) {
       await chooseFiles(page, path.endsWith("safetensors") ? "Open model" : "Open files", path);
-      await expect.poll(said).toContain(sentence);
+      await expect.poll(said, patient).toContain(sentence);
     }
     await dropFiles(page, "body", [scan, twoFile]);
     await page.locator("[data-shown]").waitFor();
     await page.getByRole("button", { name: "Segment", exact: true }).click();
-    await expect.poll(said).toMatch(/2 channels/);
+    await expect.poll(said, patient).toMatch(/2 channels/);
     await page.getByRole("button", { name: "Built-in" }).click();
     await segment(page);
     expect(errors).toEqual([]);

@@ -89,6 +89,8 @@ export async function openPage(options: OpenOptions = {}): Promise<OpenPage> {
     acceptDownloads: true,
     serviceWorkers: options.offline ? "allow" : "block",
   });
+  // As in vitest's own settings: only to end what hangs.
+  context.setDefaultTimeout(100_000);
   const page = await context.newPage();
   const [requests, errors]: string[][] = [[], []];
   context.on("request", (request) => requests.push(request.url()));
