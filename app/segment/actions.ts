@@ -1,3 +1,4 @@
+import type { Targets } from "../../src/dataset/regions.ts";
 import { readModel } from "../../src/model/file.ts";
 import { fail } from "../../src/util/errors.ts";
 import { reorient, restoreOrientation } from "../../src/volume/orientation.ts";
@@ -7,10 +8,11 @@ import { leftModel } from "../shared/handover.ts";
 import { clearMessages, showError, showNotice } from "../shared/messages.ts";
 import { askHelper } from "../shared/open-files.ts";
 import type { NamedFile, Scan } from "../shared/scan.ts";
-import type { FromSegmenter, SegmentJob } from "../worker/segment-worker.ts";
 import { referenceFor } from "./compare.ts";
 import { createMask } from "./mask.ts";
+import { createRunner } from "./runner.ts";
 import { hasUnsaved, type ModelFile, type State, type Store } from "./state.ts";
+import { createSurfaces } from "./surfaces.ts";
 
 const isModel = ({ path }: NamedFile): boolean => path.toLowerCase().endsWith(".safetensors");
 const builtInAddress = "./phantom.safetensors";
@@ -37,7 +39,8 @@ export interface Actions {
 }
 
 export function createActions(store: Store): Actions {
-  let worker: Worker | null = null;
+  const runner = createRunner(store);
+  const surfaces = createSurfaces(store);
   let opened = 0;
 
   /** Shows what goes wrong instead of throwing it. */
@@ -54,13 +57,8 @@ export function createActions(store: Store): Actions {
   const mayDrop = async (yes: string): Promise<boolean> =>
     !hasUnsaved(store.get()) || (await askSure("The corrections of this mask are not saved.", yes));
 
-  const stop = (): void => {
-    worker?.terminate();
-    worker = null;
-  };
-
   const takeScan = (scan: Scan): void => {
-    stop();
+    runner.stop();
     const canonical = scan.volumes.map((volume) => reorient(volume));
     const isCt = looksLikeCt(canonical[0]);
     store.set({
@@ -93,28 +91,9 @@ export function createActions(store: Store): Actions {
     }
   };
 
-  /** Makes shown surfaces anew some time after the last of several changes; until then the old ones stand. */
-  let later: ReturnType<typeof setTimeout> | undefined;
-  const refreshSurfaces = (): void => {
-    clearTimeout(later);
-    later = setTimeout(async () => {
-      for (const value of store.get().surfaces.keys()) await showSurface(value).catch(showError);
-    }, 300);
-  };
-  const showSurface = async (value: number): Promise<void> => {
-    const { mask, scan, version } = store.get();
-    if (!mask || !scan) return;
-    const { data, shape } = mask.volume;
-    const mesh = await askHelper({ kind: "surface", data: data.slice(), shape, value, affine: scaleOf(scan.spacing) });
-    if (store.get().mask !== mask || store.get().version !== version) return;
-    const surfaces = new Map(store.get().surfaces).set(value, mesh);
-    // Everything of the label may have been erased.
-    if (mesh.triangles.length === 0) surfaces.delete(value);
-    store.set({ surfaces });
-  };
   const touched = (change: Partial<State> = {}): void => {
     store.set({ ...change, version: store.get().version + 1 });
-    if (store.get().surfaces.size > 0) refreshSurfaces();
+    surfaces.refresh();
   };
 
   const setModels = (models: readonly ModelFile[]): void => {
@@ -194,59 +173,10 @@ export function createActions(store: Store): Actions {
       }),
     async segment() {
       clearMessages();
-      if (!(await mayDrop("Segment without saving"))) return;
-      const { scan, models, engine } = store.get();
-      if (!scan || models.length === 0) return;
-      stop();
-      const own = new Worker(new URL("../worker/segment-worker.ts", import.meta.url), { type: "module" });
-      worker = own;
-      const targets = models[0].model.plan;
-      store.set({ run: { status: "running", done: 0, total: 0, start: performance.now() }, words: [] });
-      own.onmessage = ({ data }: MessageEvent<FromSegmenter>) => {
-        if (worker !== own) return;
-        const { run } = store.get();
-        if (data.type === "word") store.set({ words: [...store.get().words, data.sentence] });
-        else if (data.type === "progress" && run.status === "running") {
-          store.set({ run: { ...run, done: data.done, total: data.total } });
-        } else if (data.type === "done") {
-          stop();
-          const { labels, ...result } = data.result;
-          const canonical = reorient(labels);
-          store.set({
-            run: { status: "done", result },
-            mask: createMask(canonical, spacingOf(canonical)),
-            labels: targets.labels,
-            version: store.get().version + 1,
-            surfaces: new Map(),
-            shown: "mask",
-            maskOn: true,
-          });
-        } else if (data.type === "failed") {
-          stop();
-          store.set({ run: { status: "idle" } });
-          showError(Object.assign(new Error(data.message), { name: data.name }));
-        }
-      };
-      own.onerror = (event) => {
-        if (worker !== own) return;
-        stop();
-        store.set({ run: { status: "idle" } });
-        showError(new Error(event.message || "the computing thread ended, perhaps for want of memory"));
-      };
-      const { name, volumes } = scan.scan;
-      const files = models.map((model) => ({ name: model.name, bytes: model.bytes }));
-      own.postMessage({ volumes, name, models: files, engine } satisfies SegmentJob);
+      if (await mayDrop("Segment without saving")) runner.segment();
     },
-    cancel() {
-      stop();
-      store.set({ run: { status: "cancelled" } });
-    },
-    toggleSurface: (value) =>
-      guarded(async () => {
-        const surfaces = new Map(store.get().surfaces);
-        if (surfaces.delete(value)) store.set({ surfaces });
-        else await showSurface(value);
-      }),
+    cancel: runner.cancel,
+    toggleSurface: (value) => guarded(() => surfaces.toggle(value)),
     stroke(work) {
       const { scan, models } = store.get();
       if (!scan) return;
@@ -291,18 +221,7 @@ const votes = ({ model: { plan } }: ModelFile): unknown => [
 ];
 
 /** The labels that the page works with: of the mask, else of the model. */
-export function targetsOf({
-  mask,
-  labels,
-  models,
-}: State): NonNullable<Pick<ModelFile["model"]["plan"], "labels" | "regions">> {
+export function targetsOf({ mask, labels, models }: State): Targets {
   const plan = models[0]?.model.plan;
-  return mask
-    ? { labels: [...labels], regions: plan?.regions }
-    : { labels: plan?.labels ?? [], regions: plan?.regions };
-}
-
-/** The frame in which the viewer draws: voxel sizes, and the first voxel at 0. */
-function scaleOf([d, h, w]: readonly number[]): Float64Array {
-  return Float64Array.of(w, 0, 0, 0, 0, h, 0, 0, 0, 0, d, 0, 0, 0, 0, 1);
+  return { labels: mask ? labels : (plan?.labels ?? []), regions: plan?.regions };
 }

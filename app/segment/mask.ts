@@ -11,8 +11,8 @@ interface Stroke {
 export interface Mask {
   /** On the canonical grid; changed in place. */
   readonly volume: Volume<Uint8Array>;
-  /** Starts a stroke that writes `value` over all, or over only the values in `over`. */
-  begin(value: number, over?: ReadonlySet<number>): void;
+  /** Starts a stroke that writes `value`. */
+  begin(value: number): void;
   /** Fills a disc of a slice: `axis` is the one across it (0 D, 1 H, 2 W), `radius` in mm about the middle of a voxel. */
   disc(centre: Vec3, axis: number, radius: number): void;
   /** Ends the stroke; false when it changed nothing. */
@@ -35,19 +35,17 @@ export function createMask(volume: Volume<Uint8Array>, spacing: Vec3): Mask {
   const done: Stroke[] = [];
   const undone: Stroke[] = [];
   let stroke: Stroke | null = null;
-  let over: ReadonlySet<number> | undefined;
 
   const write = (at: number): void => {
-    if (!stroke || data[at] === stroke.after || (over && !over.has(data[at]))) return;
+    if (!stroke || data[at] === stroke.after) return;
     stroke.places.push(at);
     stroke.before.push(data[at]);
     data[at] = stroke.after;
   };
   return {
     volume,
-    begin(value, only) {
+    begin(value) {
       stroke = { places: [], before: [], after: value };
-      over = only;
     },
     disc(centre, axis, radius) {
       const reach = spacing.map((mm, a) => (a === axis ? 0 : Math.floor(radius / mm)));

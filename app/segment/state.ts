@@ -1,4 +1,4 @@
-import type { LabelInfo, Region } from "../../src/dataset/types.ts";
+import type { LabelInfo } from "../../src/dataset/types.ts";
 import type { Model } from "../../src/model/types.ts";
 import type { SurfaceMesh } from "../../src/volume/surface-nets.ts";
 import type { Vec3, Volume } from "../../src/volume/volume.ts";
@@ -28,11 +28,6 @@ export type Run =
   | { status: "running"; done: number; total: number; start: number }
   | { status: "cancelled" }
   | { status: "done"; result: Omit<SegmentResult, "labels"> };
-
-export interface Targets {
-  labels: readonly LabelInfo[];
-  regions?: readonly Region[];
-}
 
 export const views = ["all", "axial", "coronal", "sagittal", "3d"] as const;
 export type View = (typeof views)[number];

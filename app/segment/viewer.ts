@@ -3,6 +3,7 @@ import { writeNifti } from "../../src/volume/nifti.ts";
 import type { SurfaceMesh } from "../../src/volume/surface-nets.ts";
 import { spacingOf, type Vec3, type Volume } from "../../src/volume/volume.ts";
 import type { Rgb } from "./colours.ts";
+import { viewerFrame } from "./frame.ts";
 import type { View } from "./state.ts";
 
 /** Axis (0 D, 1 H, 2 W) across an axial, coronal and sagittal slice of a canonical volume. */
@@ -24,24 +25,15 @@ export interface Viewer {
   opacity(value: number): void;
   /** Values shown as black and as white; null chooses by the scan. */
   contrast(range: readonly [number, number] | null): void;
-  /** Shows surfaces in the 3D view instead of the voxels; vertices in voxels' mm from the first one. */
+  /** Shows surfaces in the 3D view instead of the voxels; vertices as in {@link viewerFrame}. */
   surfaces(meshes: readonly { mesh: SurfaceMesh; colour: Rgb }[]): void;
   view(view: View): void;
   /** Moves through the slices along the axis of the slice under the pointer, or of the one that is shown. */
   step(slices: number): void;
-  goTo(voxel: Vec3): void;
   /** The voxel in the cross. */
   place(): Vec3;
   /** The slice under a place of the page, if any. */
   spot(clientX: number, clientY: number): Spot | null;
-  /** Voxel sizes and origin of the frame in which surfaces are given. */
-  frame(volume: Volume): Float64Array;
-}
-
-/** NiiVue slices by voxels, so it is told voxel sizes only; where voxels lie in the world stays with our own affines. */
-function plainAffine(volume: Volume): Float64Array {
-  const [d, h, w] = spacingOf(volume);
-  return Float64Array.of(w, 0, 0, 0, 0, h, 0, 0, 0, 0, d, 0, 0, 0, 0, 1);
 }
 
 /** Types that the viewer draws directly; the others become float32. */
@@ -49,7 +41,7 @@ const direct = [Uint8Array, Int16Array, Uint16Array, Float32Array];
 
 async function imageOf(volume: Volume): Promise<NVImage> {
   const data = direct.some((type) => volume.data instanceof type) ? volume.data : Float32Array.from(volume.data);
-  const bytes = await writeNifti({ data, shape: volume.shape, affine: plainAffine(volume) });
+  const bytes = await writeNifti({ data, shape: volume.shape, affine: viewerFrame(spacingOf(volume)) });
   const file = new File([bytes as Uint8Array<ArrayBuffer>], "scan.nii");
   return NVImage.loadFromFile({ file, name: "scan.nii", colormap: "gray", percentileFrac: 0.005 });
 }
@@ -172,9 +164,7 @@ export async function createViewer(canvas: HTMLCanvasElement, onMove: () => void
       next[active] += slices;
       goTo(next);
     },
-    goTo,
     place,
     spot,
-    frame: plainAffine,
   };
 }
