@@ -9,11 +9,11 @@ import { modelCard } from "./model-card.ts";
 import { runCard } from "./run-card.ts";
 import { scanCard } from "./scan-card.ts";
 import { stage } from "./stage.ts";
-import { createStore, hasUnsaved } from "./state.ts";
+import { createSegmentStore, hasUnsaved } from "./state.ts";
 import { toolBar } from "./tools.ts";
 
 startShell("segment");
-const store = createStore();
+const store = createSegmentStore();
 const actions = createActions(store);
 const pictures = stage(store, actions);
 byId("page").append(

@@ -4,6 +4,7 @@ import type { SurfaceMesh } from "../../src/volume/surface-nets.ts";
 import type { Vec3, Volume } from "../../src/volume/volume.ts";
 import type { EngineChoice } from "../shared/engine.ts";
 import type { Scan } from "../shared/scan.ts";
+import { createStore, type Store as SharedStore } from "../shared/store.ts";
 import type { SegmentResult } from "../worker/segment-worker.ts";
 import type { Mask } from "./mask.ts";
 
@@ -102,34 +103,13 @@ const initial: State = {
   penSize: 6,
 };
 
+export type Store = SharedStore<State>;
+
+export function createSegmentStore(): Store {
+  return createStore(initial);
+}
+
 /** Whether someone drew on the mask since it was made or saved. */
 export function hasUnsaved({ mask, version, saved }: State): boolean {
   return mask?.edited === true && version !== saved;
-}
-
-type Listener = (state: State, before: State) => void;
-
-/** The page's one state: read it, change parts of it, hear of changes. */
-export interface Store {
-  get(): State;
-  set(change: Partial<State>): void;
-  /** Calls at once and after every change. */
-  watch(listener: Listener): void;
-}
-
-export function createStore(): Store {
-  let state = initial;
-  const listeners: Listener[] = [];
-  return {
-    get: () => state,
-    set(change) {
-      const before = state;
-      state = { ...state, ...change };
-      for (const listener of listeners) listener(state, before);
-    },
-    watch(listener) {
-      listeners.push(listener);
-      listener(state, state);
-    },
-  };
 }
