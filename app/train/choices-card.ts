@@ -132,9 +132,11 @@ export function choicesCard(store: Store, actions: Actions): HTMLElement {
     // The run and what it says then have the room.
     if (isRunning(state) && !isRunning(before)) advanced.open = false;
     if (cases !== before.cases || fold.childElementCount === 0) {
-      const folds = cases?.folds ?? [];
+      const folds = cases?.folds;
       fold.replaceChildren(
-        ...folds.map((count, i) => option(String(i), `fold ${i} of ${folds.length}: ${counted(count, "case")}`)),
+        ...(folds?.map((count, i) => option(String(i), `fold ${i} of ${folds.length}: ${counted(count, "case")}`)) ?? [
+          option("0", "a part of the cases"),
+        ]),
         option("", "none: all cases train"),
       );
     }

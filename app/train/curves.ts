@@ -18,6 +18,9 @@ export function curves(store: Store): HTMLElement {
   return el("div", { className: "charts" }, loss.element, dice.element);
 }
 
+/** The chart's colours that are nearest to those of the labels on the slices. */
+const labelColours = [4, 5, 2, 3, 6, 1, 0];
+
 type Point = [number, number];
 
 /** The epoch under way ends the line where it stands now. */
@@ -31,7 +34,7 @@ function diceChart(records: readonly EpochRecord[], names: readonly string[]): C
   const validation = names.map(
     (name, k): Series => ({
       name,
-      colour: k + 1,
+      colour: labelColours[k % labelColours.length],
       points: records.flatMap(({ step, validationDice }): Point[] =>
         validationDice ? [[step, validationDice[k]]] : [],
       ),

@@ -44,8 +44,8 @@ store.watch(({ view, run }) => {
 });
 
 byId("page").append(
-  el("div", { className: "left" }, tabBar, ...views.map(({ element }) => element)),
   el("div", { className: "side" }, dataCard(store, actions), choicesCard(store, actions), runCard(store, actions)),
+  el("div", { className: "left" }, tabBar, ...views.map(({ element }) => element)),
 );
 acceptDrops(document.body, (files) => void actions.open(files));
 

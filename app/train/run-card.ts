@@ -1,6 +1,5 @@
-import { diceText } from "../../src/train/progress.ts";
 import { el } from "../shared/dom.ts";
-import { bytes, counted, duration } from "../shared/format.ts";
+import { bytes, counted, dice, duration } from "../shared/format.ts";
 import type { Actions } from "./actions.ts";
 import { isRunning, type Run, type Store } from "./state.ts";
 
@@ -18,7 +17,8 @@ export function runCard(store: Store, actions: Actions): HTMLElement {
     "main",
   );
   const log = button("Save log", "A line of JSON for each epoch", actions.saveLog);
-  const attempt = button("Try it on the segment page", "Opens the segment page with this model", actions.tryModel);
+  const attempt = button("Try it", "Try it on the segment page", actions.tryModel);
+  attempt.setAttribute("aria-label", "Try it on the segment page");
   const bar = el("progress", { aria: { label: "Steps done" } });
   const status = el("p", { className: "number" });
   const pace = el("p", { className: "soft small number" });
@@ -32,7 +32,7 @@ export function runCard(store: Store, actions: Actions): HTMLElement {
     ...[bar, status, pace, words, results, said],
   );
   store.watch((state) => {
-    const { run, planned, reading } = state;
+    const { run, cases, planned, reading } = state;
     const running = isRunning(state);
     start.hidden = running;
     start.textContent = run?.result ? "Train again" : "Train";
@@ -47,7 +47,7 @@ export function runCard(store: Store, actions: Actions): HTMLElement {
       bar.max = standing.steps;
       bar.value = standing.step;
     } else bar.removeAttribute("value");
-    const text = run ? statusText(run) : "";
+    const text = run ? statusText(run, cases?.targets ?? []) : "";
     status.textContent = text;
     status.hidden = text === "";
     pace.textContent = run ? paceText(run) : "";
@@ -63,9 +63,10 @@ export function runCard(store: Store, actions: Actions): HTMLElement {
   return card;
 }
 
-function statusText({ status, phase, standing, result }: Run): string {
+function statusText({ status, phase, standing, result }: Run, names: readonly string[]): string {
   if (result) {
-    const score = result.dice ? `, validation Dice ${diceText(result.dice)} %` : "";
+    const scores = result.dice?.map((value, k) => `${names[k]} ${dice(value)}`);
+    const score = scores ? `, validation Dice ${scores.join(", ")}` : "";
     return `${status === "stopped" ? "Stopped" : "Done"}: weights after ${counted(result.steps, "step")}${score}.`;
   }
   if (status === "failed") return "The run failed.";
