@@ -315,6 +315,7 @@ describeInBrowser("correcting and saving in the page", () => {
     expect(voxels).toBeGreaterThan(0);
     const { name, bytes } = await download(page, "Save DICOM SEG");
     expect(name).toMatch(/_mask\.dcm$/);
+    expect(new TextDecoder("latin1").decode(bytes)).toContain("SEMIAUTOMATIC"); // it was drawn by hand
     const file = inFolder("mask.dcm");
     writeFileSync(file, bytes);
     const back = await labelMapOf((await openSegmentationAt(file))!);
