@@ -1,19 +1,28 @@
 import { fail } from "../util/errors.ts";
 import { checkNode } from "../util/node-version.ts";
-import type { ImmediateBackend } from "./types.ts";
+import type { Backend, ImmediateBackend } from "./types.ts";
 
-export interface BackendOptions {
-  /** "wasm" is the fast one and the default; "reference" is the plain one in float64. */
-  name?: "wasm" | "reference";
+export type EngineName = "wasm" | "webgpu" | "reference";
+
+export interface BackendOptions<Name extends EngineName = EngineName> {
+  /** "wasm" is the fast one and the default; "webgpu" runs on a graphics card; "reference" is the plain one in float64. */
+  name?: Name;
   /** Compute threads of the wasm backend; default: all processors. */
   threads?: number;
   /** Forces a register tile or direct convolution of the wasm backend, where the choice is not to be the probe's. */
   tiles?: "merged-256" | "fma-128" | "mul-add-128";
   winograd?: boolean | 2 | 4;
+  /** Of the webgpu backend: a device to work on instead of one that is asked for. */
+  device?: GPUDevice;
 }
 
-/** Starts a backend. Close it when done: it may hold worker threads. Throws a UserError on a Node that is too old. */
-export async function createBackend(options: BackendOptions = {}): Promise<ImmediateBackend> {
+/**
+ * Starts a backend. Close it when done: it may hold worker threads or a device. Throws a UserError on a Node that is too old, and where
+ * WebGPU is asked for and missing.
+ */
+export function createBackend(options?: BackendOptions<"wasm" | "reference">): Promise<ImmediateBackend>;
+export function createBackend(options: BackendOptions): Promise<Backend>;
+export async function createBackend(options: BackendOptions = {}): Promise<Backend> {
   checkNode();
   const name = options.name ?? "wasm";
   if (name === "reference") return (await import("./reference/backend.ts")).createReferenceBackend();
@@ -21,5 +30,6 @@ export async function createBackend(options: BackendOptions = {}): Promise<Immed
     const { threads, tiles, winograd } = options;
     return (await import("./wasm/backend.ts")).createWasmBackend({ threads, tiles, winograd });
   }
-  return fail(`Unknown engine "${name}": expected wasm or reference.`);
+  if (name === "webgpu") return (await import("./webgpu/backend.ts")).createWebGpuBackend({ device: options.device });
+  return fail(`Unknown engine "${name}": expected wasm, webgpu or reference.`);
 }

@@ -19,14 +19,17 @@ export interface Gpu {
   adapterName: string;
   bindingLimit: number;
   /** Pipelines by layout and code. */
-  pipelines: Map<string, Promise<GPUComputePipeline>>;
-  layouts: Map<string, GPUBindGroupLayout>;
+  readonly pipelines: Map<string, Promise<GPUComputePipeline>>;
+  readonly layouts: Map<string, GPUBindGroupLayout>;
   /** Throws what went wrong with the device, if something did. */
   check(): void;
   /** Waits for work on the device; where the device is lost meanwhile it rejects with {@link DeviceLostError}. */
   finish<T>(work: Promise<T>): Promise<T>;
   close(): void;
 }
+
+/** What was compiled for a device, for all backends on it. */
+const compiled = new WeakMap<GPUDevice, Pick<Gpu, "pipelines" | "layouts">>();
 
 /** The adapter's description, or maker and architecture. */
 function nameOf(info: GPUAdapterInfo | undefined): string {
@@ -72,6 +75,8 @@ export async function openGpu(options: WebGpuOptions = {}): Promise<Gpu> {
   let lost: DeviceLostError | undefined;
   let failure: Error | undefined;
   let closed = false;
+  const caches = compiled.get(device) ?? { pipelines: new Map(), layouts: new Map() };
+  compiled.set(device, caches);
   const whenLost = device.lost.then(({ message, reason }) => {
     if (closed) return;
     const why = message || (reason === "destroyed" ? "it was destroyed" : "its driver gave no reason");
@@ -90,8 +95,7 @@ export async function openGpu(options: WebGpuOptions = {}): Promise<Gpu> {
     device,
     adapterName: nameOf(device.adapterInfo),
     bindingLimit: Math.min(options.bindingLimit ?? Number.POSITIVE_INFINITY, device.limits.maxStorageBufferBindingSize),
-    pipelines: new Map(),
-    layouts: new Map(),
+    ...caches,
     check,
     async finish(work) {
       const never = whenLost.then(() => new Promise<never>((_, reject) => reject(lost ?? new Error("closed"))));

@@ -1,6 +1,6 @@
 import { type Vec3, voxelCount } from "../../volume/volume.ts";
 import { blockOf, convKernel, paddedKernel } from "./conv.ts";
-import { elementsOf, type Field, groupsOf, type Operand, type Part, partsOf, planeOf } from "./field.ts";
+import { type Field, groupsOf, type Operand, type Part, partsOf, planeOf } from "./field.ts";
 import { type Kernel, linearGroups, linearKernel } from "./kernel.ts";
 import type { Slot } from "./memory.ts";
 import type { ProgramBuilder, Range } from "./program.ts";
@@ -179,6 +179,3 @@ export function emitSmall(
 ): void {
   builder.dispatch(linearKernel(kernel), { count, ...params }, buffers, linearGroups(count));
 }
-
-/** Elements of a field, for buffers of it. */
-export const fieldBytes = (field: Omit<Field, "slot">): number => elementsOf(field) * field.elementBytes;

@@ -1,4 +1,4 @@
-import { type Vec3, voxelCount } from "../../volume/volume.ts";
+import type { Vec3 } from "../../volume/volume.ts";
 import type { Slot } from "./memory.ts";
 
 /**
@@ -21,9 +21,6 @@ export const groupsOf = (channels: number): number => Math.ceil(channels / 4);
 
 /** Elements of one depth plane. */
 export const planeOf = ({ rows, shape }: Pick<Field, "rows" | "shape">): number => rows * shape[1] * shape[2];
-
-export const elementsOf = ({ batch, rows, shape }: Pick<Field, "batch" | "rows" | "shape">): number =>
-  batch * rows * voxelCount(shape);
 
 /** Items [n0, n1) and of each the planes [d0, d1). */
 export interface Part {
