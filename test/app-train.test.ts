@@ -20,6 +20,7 @@ import {
   describeInBrowser,
   download,
   dropFiles,
+  looks,
   type OpenOptions,
   openPage,
   webgpuFlags,
@@ -126,7 +127,7 @@ describeInBrowser("training in the page", () => {
   );
 
   test("stopping keeps the best model so far, discarding keeps nothing, and the page asks before it is left", async () => {
-    const { page, errors, close } = await open();
+    const { page, errors, close } = await open({ viewport: { width: 820, height: 1180 } });
     await openSmall(page);
     await choose(page, { net: "lean:2", steps: 5000 });
     await press(page, "Train");
@@ -138,6 +139,8 @@ describeInBrowser("training in the page", () => {
     const steps = Number(/after (\d+)/.exec((await status.textContent())!)![1]);
     const model = readModel((await download(page, "Save model")).bytes, "saved");
     expect(model.provenance).toMatchObject({ steps, validationDice: [expect.any(Number), expect.any(Number)] });
+
+    expect(await looks(page)).toEqual({ nameless: [], over: 0 });
 
     await press(page, "Train again");
     await run(page)

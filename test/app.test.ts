@@ -1,6 +1,6 @@
 import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
-import { describeInBrowser, openPage } from "./app/harness.ts";
+import { describeInBrowser, looks, openPage } from "./app/harness.ts";
 
 /** What the first visit may load, gzipped: the page, and all that it keeps for use without a network. */
 const firstLoad = 1_500_000;
@@ -54,20 +54,7 @@ describeInBrowser("the shell of the app", () => {
       const { page, errors, close } = await openPage({ viewport });
       await page.getByRole("button", { name: "Phantom scan" }).first().click();
       await page.locator("[data-shown]").waitFor();
-      const nameless = await page.evaluate(() => {
-        const all = [...document.querySelectorAll<HTMLElement>("button, input, select, canvas, progress")];
-        return all
-          .filter(
-            (one) =>
-              !one.getAttribute("aria-label") && !one.textContent?.trim() && !(one as HTMLInputElement).labels?.length,
-          )
-          .map((one) => one.outerHTML.slice(0, 80));
-      });
-      expect(nameless).toEqual([]);
-      const over = await page.evaluate(
-        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
-      );
-      expect(over).toBe(0);
+      expect(await looks(page)).toEqual({ nameless: [], over: 0 });
       expect(errors).toEqual([]);
       await close();
     }

@@ -1,3 +1,4 @@
+import { askSure } from "../shared/ask.ts";
 import { leaveModel } from "../shared/handover.ts";
 import { clearMessages, showError, showNotice } from "../shared/messages.ts";
 import { saveFile } from "../shared/open-files.ts";
@@ -7,14 +8,18 @@ import type { Choices } from "./choices.ts";
 import type { CaseSource } from "./read-cases.ts";
 import { isRunning, type Run, type Store } from "./state.ts";
 
+/** Why nobody waits for the cases any more. */
+const cancelled = new Error("cancelled");
+
 /** All that changes the page's state beyond what is shown. */
 export interface Actions {
   /** A data set, or images and labels; plain files are added to those before. */
   open(files: readonly NamedFile[]): Promise<void>;
   openPhantoms(): Promise<void>;
+  /** Closes the cases, or ends the reading of them. */
   clear(): void;
   choose(change: Partial<Choices>): void;
-  train(): void;
+  train(): Promise<void>;
   /** Ends the run after its step and keeps its best model. */
   stop(): void;
   /** Ends the run at once; nothing is kept. */
@@ -30,7 +35,7 @@ export interface Actions {
 export function createActions(store: Store): Actions {
   let worker: Worker | null = null;
   /** Who waits for the cases. */
-  let opening: { resolve(): void; reject(error: Error): void } | null = null;
+  let opening: { resolve(): void; reject(error: unknown): void } | null = null;
   /** What the worker has open, to be read again after a worker was ended. */
   let source: CaseSource | null = null;
   /** Plain files that were dropped so far. */
@@ -39,8 +44,6 @@ export function createActions(store: Store): Actions {
   const endWorker = (): void => {
     worker?.terminate();
     worker = null;
-    opening?.reject(new Error("the thread that reads was ended"));
-    opening = null;
   };
 
   const trainer = (): Worker => {
@@ -52,14 +55,9 @@ export function createActions(store: Store): Actions {
     own.onerror = (event) => {
       if (worker !== own) return;
       const fault = new Error(event.message || "the computing thread ended, perhaps for want of memory");
-      const reads = opening !== null;
-      const { run } = store.get();
-      if (run && isRunning(store.get())) setRun({ status: "failed" });
-      const waiting = opening;
-      opening = null;
+      if (isRunning(store.get())) setRun({ status: "failed" });
       endWorker();
-      waiting?.reject(fault);
-      if (reads) return;
+      if (opening) return settle(fault);
       showError(fault);
       void reopen();
     };
@@ -71,7 +69,13 @@ export function createActions(store: Store): Actions {
     const { run } = store.get();
     if (run) store.set({ run: { ...run, ...change } });
   };
-  const fault = (name: string, message: string): Error => Object.assign(new Error(message), { name });
+  /** Ends the wait for the cases. */
+  const settle = (error?: unknown): void => {
+    const waiting = opening;
+    opening = null;
+    if (error === undefined) waiting?.resolve();
+    else waiting?.reject(error);
+  };
 
   const hear = (data: FromTrainer): void => {
     const { run } = store.get();
@@ -82,17 +86,14 @@ export function createActions(store: Store): Actions {
       const kept = choices.fold !== null && choices.fold < folds.length ? choices.fold : folds.length > 0 ? 0 : null;
       const fold = choices.fold === null ? null : kept;
       store.set({ cases: data.info, choices: { ...choices, fold } });
-      opening?.resolve();
-      opening = null;
+      settle();
     } else if (data.type === "failed") {
-      const error = fault(data.name, data.message);
-      if (opening) {
-        opening.reject(error);
-        opening = null;
-        return;
+      const error = Object.assign(new Error(data.message), { name: data.name });
+      if (opening) settle(error);
+      else {
+        if (isRunning(store.get())) setRun({ status: "failed" });
+        showError(error);
       }
-      if (isRunning(store.get())) setRun({ status: "failed" });
-      showError(error);
     } else if (data.type === "planned") store.set({ planned: data.planned, refused: null });
     else if (data.type === "refused") store.set({ planned: null, refused: data.sentence });
     else if (!run) return;
@@ -116,7 +117,6 @@ export function createActions(store: Store): Actions {
   };
 
   const read = async (next: CaseSource): Promise<void> => {
-    if (opening) endWorker();
     store.set({ reading: { done: 0, total: 0 } });
     try {
       await new Promise<void>((resolve, reject) => {
@@ -137,12 +137,13 @@ export function createActions(store: Store): Actions {
 
   const guarded = async (work: () => Promise<void>): Promise<void> => {
     if (isRunning(store.get())) return showNotice("Stop the training before you open other cases.");
+    if (opening) return showNotice("Cases are being read; wait for them, or cancel.");
     clearMessages();
     try {
       await work();
       store.set({ view: "cases" });
     } catch (error) {
-      showError(error);
+      if (error !== cancelled) showError(error);
     }
   };
 
@@ -159,6 +160,7 @@ export function createActions(store: Store): Actions {
           plain = added;
           await read({ kind: "files", files: added });
         } catch (error) {
+          if (error === cancelled) throw error;
           // The new files may be a set of their own.
           plain = store.get().cases ? before : added;
           if (before.length === 0) throw error;
@@ -176,6 +178,7 @@ export function createActions(store: Store): Actions {
     clear() {
       if (isRunning(store.get())) return;
       endWorker();
+      settle(cancelled);
       source = null;
       plain = [];
       store.set({ reading: null, cases: null, planned: null, refused: null, view: "cases" });
@@ -184,15 +187,17 @@ export function createActions(store: Store): Actions {
       store.set({ choices: { ...store.get().choices, ...change } });
       if (store.get().cases && !opening) post({ type: "plan", choices: store.get().choices });
     },
-    train() {
-      const { planned, choices } = store.get();
-      if (!planned || planned.need.refusal || isRunning(store.get())) return;
+    async train() {
+      const { planned, choices, cases, run: before } = store.get();
+      if (!cases || !planned || planned.need.refusal || isRunning(store.get())) return;
+      const unsaved = before?.result?.saved === false;
+      if (unsaved && !(await askSure("The trained model is not saved. Train again without it?", "Train again"))) return;
       clearMessages();
       const run: Run = {
         status: "running",
         phase: "starting",
         ...{ start: null, standing: null, finding: null, result: null },
-        ...{ records: [], words: [] },
+        ...{ records: [], words: [], labels: cases.labels, targets: cases.targets },
       };
       store.set({ run, view: "run" });
       post({ type: "train", choices });

@@ -76,7 +76,10 @@ export function choicesCard(store: Store, actions: Actions): HTMLElement {
   const setBudget = (): void => {
     const value = Number(amount.value);
     const whole = unit.value === "steps" ? Math.round(value) : value;
-    if (!(whole > 0)) return;
+    if (!(whole > 0)) {
+      amount.value = String(Object.values(store.get().choices.budget)[0]);
+      return;
+    }
     actions.choose({ budget: { [unit.value]: whole } as Budget });
   };
   set(amount, setBudget);

@@ -6,14 +6,14 @@ import type { Store } from "./state.ts";
 /** The live curves: the loss of each epoch, and Dice on training windows and validation cases. */
 export function curves(store: Store): HTMLElement {
   const [loss, dice] = [chartView(lossChart([], null)), chartView(diceChart([], []))];
-  store.watch(({ run, cases }, before) => {
+  store.watch(({ run }, before) => {
     const changed = run?.records !== before.run?.records || run?.standing !== before.run?.standing;
-    if (!changed && cases === before.cases) return;
+    if (!changed) return;
     const records = run?.records ?? [];
     const { standing = null } = run ?? {};
     const open = standing && standing.step > (records.at(-1)?.step ?? 0) ? standing : null;
     loss.update(lossChart(records, open));
-    if (run?.records !== before.run?.records) dice.update(diceChart(records, cases?.targets ?? []));
+    if (run?.records !== before.run?.records) dice.update(diceChart(records, run?.targets ?? []));
   });
   return el("div", { className: "charts" }, loss.element, dice.element);
 }

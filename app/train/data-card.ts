@@ -27,7 +27,8 @@ export function dataCard(store: Store, actions: Actions): HTMLElement {
       bar.max = reading.total;
       bar.value = reading.done;
     } else bar.removeAttribute("value");
-    clear.hidden = !cases || reading !== null;
+    clear.hidden = !cases && !reading;
+    clear.textContent = reading ? "Cancel" : "Clear";
     clear.disabled = isRunning(state);
     for (const button of buttons.querySelectorAll("button")) button.disabled = isRunning(state) || reading !== null;
     name.textContent = reading ? "Reading ..." : (cases?.name ?? "None open");

@@ -13,7 +13,7 @@ export function overlay(store: Store, actions: Actions): { element: HTMLElement;
   const none = el("p", { className: "soft none" });
   const element = el("div", { className: "overlay" }, bar, viewer.element, none);
   chosen.addEventListener("change", () => actions.show(chosen.value));
-  store.watch(({ run, cases }, before) => {
+  store.watch(({ run }, before) => {
     if (run === before.run && element.dataset.ready) return;
     element.dataset.ready = "yes";
     const ids = run?.start?.validation ?? [];
@@ -23,7 +23,7 @@ export function overlay(store: Store, actions: Actions): { element: HTMLElement;
     none.hidden = ids.length > 0;
     none.textContent = run?.start ? "No case validates: all train." : "Slices of a validation case come here.";
     if (finding && finding !== before.run?.finding) {
-      const labels = (cases?.labels ?? []).slice(1).map(({ value, name }, k) => ({ value, name, colour: k }));
+      const labels = run!.labels.slice(1).map(({ value, name }, k) => ({ value, name, colour: k }));
       const same = before.run?.finding?.id === finding.id;
       viewer.show(finding.scene, labels, same);
       chosen.value = finding.id;

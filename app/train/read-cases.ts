@@ -227,8 +227,5 @@ function discover(
   const isColour = count === 3 && cases[0].images.length === 1 && scanExtension(cases[0].images[0]) === ".png";
   const channels = isColour ? ["red", "green", "blue"] : Array.from({ length: count }, (_, c) => `channel ${c}`);
   const labels = [...values].sort((a, b) => a - b);
-  if (labels.length < 2 && scans.size > problems.size) {
-    fail("Expected at least one label besides 0 in the label files, but all are empty.");
-  }
   return { channels, labels: labels.map((value) => ({ value, name: value === 0 ? "background" : `label ${value}` })) };
 }

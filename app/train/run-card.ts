@@ -32,7 +32,7 @@ export function runCard(store: Store, actions: Actions): HTMLElement {
     ...[bar, status, pace, words, results, said],
   );
   store.watch((state) => {
-    const { run, cases, planned, reading } = state;
+    const { run, planned, reading } = state;
     const running = isRunning(state);
     start.hidden = running;
     start.textContent = run?.result ? "Train again" : "Train";
@@ -47,7 +47,7 @@ export function runCard(store: Store, actions: Actions): HTMLElement {
       bar.max = standing.steps;
       bar.value = standing.step;
     } else bar.removeAttribute("value");
-    const text = run ? statusText(run, cases?.targets ?? []) : "";
+    const text = run ? statusText(run) : "";
     status.textContent = text;
     status.hidden = text === "";
     pace.textContent = run ? paceText(run) : "";
@@ -63,9 +63,9 @@ export function runCard(store: Store, actions: Actions): HTMLElement {
   return card;
 }
 
-function statusText({ status, phase, standing, result }: Run, names: readonly string[]): string {
+function statusText({ status, phase, standing, result, targets }: Run): string {
   if (result) {
-    const scores = result.dice?.map((value, k) => `${names[k]} ${dice(value)}`);
+    const scores = result.dice?.map((value, k) => `${targets[k]} ${dice(value)}`);
     const score = scores ? `, validation Dice ${scores.join(", ")}` : "";
     return `${status === "stopped" ? "Stopped" : "Done"}: weights after ${counted(result.steps, "step")}${score}.`;
   }

@@ -1,3 +1,4 @@
+import type { LabelInfo } from "../../src/dataset/types.ts";
 import type { EpochRecord } from "../../src/train/log.ts";
 import type { RunFile } from "../../src/train/run-folder.ts";
 import type { Store as AnyStore } from "../shared/store.ts";
@@ -9,6 +10,9 @@ import type { CasesInfo } from "./read-cases.ts";
 /** A run from its start on. */
 export interface Run {
   status: "running" | "stopping" | "done" | "stopped" | "failed";
+  /** Of the cases that it was started on. */
+  labels: readonly LabelInfo[];
+  targets: readonly string[];
   /** What is done before the first step, and between steps. */
   phase: string;
   /** Known once the first step is near. */

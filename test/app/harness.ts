@@ -142,3 +142,17 @@ export async function download(page: Page, button: string): Promise<{ name: stri
   ]);
   return { name: saved.suggestedFilename(), bytes: new Uint8Array(readFileSync(await saved.path())) };
 }
+
+/** Controls of a page without a name, and the pixels by which it is wider than its window. */
+export function looks(page: Page): Promise<{ nameless: string[]; over: number }> {
+  return page.evaluate(() => {
+    const all = [...document.querySelectorAll<HTMLElement>("button, input, select, canvas, progress")];
+    const isNameless = (one: HTMLElement): boolean =>
+      !one.getAttribute("aria-label") && !one.textContent?.trim() && !(one as HTMLInputElement).labels?.length;
+    const { scrollWidth, clientWidth } = document.documentElement;
+    return {
+      nameless: all.filter(isNameless).map((one) => one.outerHTML.slice(0, 80)),
+      over: scrollWidth - clientWidth,
+    };
+  });
+}
