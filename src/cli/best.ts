@@ -1,4 +1,5 @@
 import { Command, Option } from "commander";
+import { type EngineName, engineNames } from "../engine/backend.ts";
 import { chooseBest } from "../folds/best.ts";
 import { createProgress } from "../train/progress.ts";
 import { parseCount } from "./options.ts";
@@ -11,7 +12,7 @@ interface BestCommandOptions {
   tryTta?: boolean;
   export?: string;
   threads?: number;
-  engine: "wasm" | "reference";
+  engine: EngineName;
   json?: boolean;
 }
 
@@ -34,7 +35,7 @@ export const bestCommand = new Command("best")
     "also write the chosen models, with the choice and nothing else, into a folder of their own",
   )
   .addOption(new Option("--threads <n>", "compute threads (default: all processors)").argParser(parseCount))
-  .addOption(new Option("--engine <name>", "compute engine").choices(["wasm", "reference"]).default("wasm"))
+  .addOption(new Option("--engine <name>", "compute engine").choices([...engineNames]).default("wasm"))
   .option("--json", "print the result as JSON")
   .addHelpText(
     "after",

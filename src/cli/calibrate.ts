@@ -5,7 +5,7 @@ import { readCase } from "../dataset/load.ts";
 import { prepareCase } from "../dataset/preprocess.ts";
 import { readDataset } from "../dataset/read.ts";
 import type { Dataset, PreparedCase } from "../dataset/types.ts";
-import { createBackend } from "../engine/backend.ts";
+import { createBackend, type EngineName, engineNames } from "../engine/backend.ts";
 import type { Backend } from "../engine/types.ts";
 import { type Calibration, calibrate } from "../evaluate/calibration.ts";
 import { loadModel, modelFiles, saveModel } from "../model/files.ts";
@@ -26,7 +26,7 @@ interface CalibrateOptions {
   cases?: string[];
   dryRun?: boolean;
   threads?: number;
-  engine: "wasm" | "reference";
+  engine: EngineName;
   json?: boolean;
 }
 
@@ -51,7 +51,7 @@ export const calibrateCommand = new Command("calibrate")
   )
   .option("--dry-run", "measure only; the model files stay as they are")
   .addOption(new Option("--threads <n>", "compute threads (default: all processors)").argParser(parseCount))
-  .addOption(new Option("--engine <name>", "compute engine").choices(["wasm", "reference"]).default("wasm"))
+  .addOption(new Option("--engine <name>", "compute engine").choices([...engineNames]).default("wasm"))
   .option("--json", "print the result as JSON")
   .action(async (paths: string[], options: CalibrateOptions) => {
     const runs = (await Promise.all(paths.map(modelFiles))).flat();

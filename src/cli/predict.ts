@@ -7,6 +7,7 @@ import { type BatchResult, runBatch } from "../batch/run.ts";
 import { submitBatch } from "../batch/slurm.ts";
 import { outcomeText } from "../batch/text.ts";
 import { readTerms } from "../dicom/seg/files.ts";
+import { type EngineName, engineNames } from "../engine/backend.ts";
 import type { Model } from "../model/types.ts";
 import { assertSafeFolder, type CaseChoice, findInputs, type OutputFormat, outputFormats } from "../predict/files.ts";
 import { type Choices, postprocessingWords, sharedChoices } from "../predict/postprocess.ts";
@@ -25,7 +26,7 @@ interface PredictCommandOptions {
   segments?: string;
   jobs?: number;
   threads?: number;
-  engine: "wasm" | "reference";
+  engine: EngineName;
   window: "auto" | "patch";
   step: number;
   shifts?: number;
@@ -97,7 +98,7 @@ export const predictCommand = new Command("predict")
       "compute threads of each process (default: all processors, shared among --jobs; Slurm: 1)",
     ).argParser(parseCount),
   )
-  .addOption(new Option("--engine <name>", "compute engine").choices(["wasm", "reference"]).default("wasm"))
+  .addOption(new Option("--engine <name>", "compute engine").choices([...engineNames]).default("wasm"))
   .addOption(
     new Option("--window <kind>", "auto: the whole scan at once where that is cheaper; patch: always the plan's patch")
       .choices(["auto", "patch"])

@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { type EngineName, engineNames } from "../engine/backend.ts";
 import type { UnitSpec } from "../net/spec.ts";
 import { parseAugment, parsePreset } from "../train/presets.ts";
 import { parseSchedule } from "../train/schedule.ts";
@@ -47,7 +48,7 @@ export interface TrainingOptions {
   dropout?: number;
   seed?: number;
   threads?: number;
-  engine?: "wasm" | "reference";
+  engine?: EngineName;
   json?: boolean;
 }
 
@@ -93,7 +94,9 @@ export function runOptions(): Option[] {
   return [
     option("--seed <n>", "same seed, same result (default: 0)", parseNumber),
     option("--threads <n>", "compute threads; they change the time, not the result (default: all)", parseCount),
-    option("--engine <name>", "wasm, or the slow plain reference (default: wasm)").choices(["wasm", "reference"]),
+    option("--engine <name>", "wasm, webgpu (a graphics card), or the slow plain reference (default: wasm)").choices([
+      ...engineNames,
+    ]),
     option("--json", "print the result as JSON; progress goes to stderr"),
   ];
 }

@@ -2,7 +2,8 @@ import { fail } from "../util/errors.ts";
 import { checkNode } from "../util/node-version.ts";
 import type { Backend, ImmediateBackend } from "./types.ts";
 
-export type EngineName = "wasm" | "webgpu" | "reference";
+export const engineNames = ["wasm", "webgpu", "reference"] as const;
+export type EngineName = (typeof engineNames)[number];
 
 export interface BackendOptions<Name extends EngineName = EngineName> {
   /** "wasm" is the fast one and the default; "webgpu" runs on a graphics card; "reference" is the plain one in float64. */
@@ -31,5 +32,5 @@ export async function createBackend(options: BackendOptions = {}): Promise<Backe
     return (await import("./wasm/backend.ts")).createWasmBackend({ threads, tiles, winograd });
   }
   if (name === "webgpu") return (await import("./webgpu/backend.ts")).createWebGpuBackend({ device: options.device });
-  return fail(`Unknown engine "${name}": expected wasm, webgpu or reference.`);
+  return fail(`Unknown engine "${name}": expected ${engineNames.join(", ")}.`);
 }

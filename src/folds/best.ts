@@ -5,7 +5,7 @@ import { readCase } from "../dataset/load.ts";
 import { readDataset } from "../dataset/read.ts";
 import { targetNames } from "../dataset/regions.ts";
 import type { Dataset } from "../dataset/types.ts";
-import { createBackend } from "../engine/backend.ts";
+import { createBackend, type EngineName } from "../engine/backend.ts";
 import { evaluateCase } from "../evaluate/case.ts";
 import { type Summary, summarise } from "../evaluate/summary.ts";
 import { foldFolder, modelFileName, saveModel } from "../model/files.ts";
@@ -41,7 +41,7 @@ export interface BestOptions {
   tryTta?: boolean;
   /** Folder for a copy of the chosen models and nothing else. */
   exportTo?: string;
-  engine?: "wasm" | "reference";
+  engine?: EngineName;
   threads?: number;
   progress?: Progress;
 }

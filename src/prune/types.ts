@@ -1,3 +1,4 @@
+import type { EngineName } from "../engine/backend.ts";
 import type { NetSpec } from "../net/spec.ts";
 import type { TrainSettings } from "../train/presets.ts";
 import type { Progress } from "../train/progress.ts";
@@ -69,7 +70,7 @@ export interface PruneOptions extends SetupOptions {
   within?: number;
   /** Steps between checkpoints; default about one pass over the cases. */
   epochSteps?: number;
-  engine?: "wasm" | "reference";
+  engine?: EngineName;
   /** Compute threads; they change the time, not the result. */
   threads?: number;
   /** Less memory for more time (TrainSpec.recompute), in training and ranking; the result is the same. */
@@ -188,7 +189,7 @@ export interface PruneFile {
   folds?: number;
   groups?: string;
   mirrorAxes: number[];
-  engine: "wasm" | "reference";
+  engine: EngineName;
   settings: TrainSettings;
   pruning: PruneSettings;
   /** What turned minutes into steps, in a run that was planned so: seconds of a step and of a check, with the whole net. */

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { access, constants, mkdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { SkippedCase } from "../dataset/measure.ts";
+import type { EngineName } from "../engine/backend.ts";
 import { foldsFileName } from "../model/files.ts";
 import type { NetSpec } from "../net/spec.ts";
 import { fail } from "../util/errors.ts";
@@ -39,7 +40,7 @@ export interface RunFile {
   groups?: string;
   /** As in plan.json. */
   mirrorAxes: number[];
-  engine: "wasm" | "reference";
+  engine: EngineName;
   settings: TrainSettings;
   budget: Budget;
   /** Fixed at the start; changed when a run in minutes meets another pace than it measured. */

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { type BackendOptions, createBackend } from "../engine/backend.ts";
+import { type BackendOptions, createBackend, type EngineName } from "../engine/backend.ts";
 import { planMemory } from "../engine/wasm/plan-memory.ts";
 import { supervisedLevels } from "../net/build.ts";
 import type { NetSpec } from "../net/spec.ts";
@@ -37,7 +37,7 @@ export interface TrainOptions extends SetupOptions {
   budget?: Budget;
   /** Steps between checkpoints; default about one pass over the cases. */
   epochSteps?: number;
-  engine?: "wasm" | "reference";
+  engine?: EngineName;
   /** Forces a register tile of the wasm engine: machines with other vectors, and pages, round alike with the same one. */
   tiles?: BackendOptions["tiles"];
   /** Compute threads; they change the time, not the result. */
