@@ -180,9 +180,9 @@ describe("planDataset", () => {
     ).toEqual([6, 1, 1]);
   });
 
-  test("a 2D batch is as much work as a 3D step, but at most 5 % of the set and at least 2", () => {
-    const batchOf = (cases: number): number => {
-      const shapes = Array.from({ length: cases }, (): Vec3 => [1, 64, 64]);
+  test("a 2D batch is about 4 pictures of 128x128, but at most 5 % of the set and at least 2", () => {
+    const batchOf = (cases: number, side = 64): number => {
+      const shapes = Array.from({ length: cases }, (): Vec3 => [1, side, side]);
       return planDataset(
         ...setOf(
           shapes,
@@ -190,8 +190,9 @@ describe("planDataset", () => {
         ),
       ).batch;
     };
-    // 2 x 64^3 / 64^2 = 128 patches, of which 32 are the most.
-    expect([700, 640, 639, 130, 10].map(batchOf)).toEqual([32, 32, 31, 6, 2]);
+    // 4 x 128^2 / 64^2 = 16 pictures.
+    expect([700, 320, 319, 130, 10].map((cases) => batchOf(cases))).toEqual([16, 16, 15, 6, 2]);
+    expect([32, 128, 256, 512].map((side) => batchOf(5000, side))).toEqual([16, 4, 2, 2]);
   });
 
   test("the made-up scans of the demo keep their plan: the last axis is pooled alone from 8 voxels on", () => {

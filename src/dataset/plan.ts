@@ -32,8 +32,8 @@ export interface PlanLimit {
 
 /** Most voxels of a 3D patch (96^3) and of a 2D patch: what a laptop trains in a few seconds a step. */
 const patchBudget = { 2: 512 * 512, 3: 96 ** 3 };
-/** Voxels a 2D batch aims at: the work of the 3D default, 2 patches of 64^3. */
-const batchVoxels = 2 * 64 ** 3;
+/** Pixels a 2D batch aims at: 4 pictures of 128^2. Small batches take more steps in the same time, and many steps are what counts. */
+const batchVoxels = 4 * 128 ** 2;
 /** A step sees at most this share of the set's voxels, where the batch is not at its smallest. */
 const mostCovered = 0.05;
 /** nnU-Net adds a coarser first stage where a patch holds less than this share of the median scan. */
@@ -190,12 +190,12 @@ function sayKernels(kernels: readonly Vec3[], patch: Vec3, reasons: string[]): v
   }
 }
 
-/** 2 in 3D; in 2D a power of two from 2 to 32, or less where that would be more than 5 % of the set's voxels (nnU-Net's limit). */
+/** 2 in 3D; in 2D a power of two from 2 to 16, or less where that would be more than 5 % of the set's voxels (nnU-Net's limit). */
 function defaultBatch(patch: Vec3, dimensions: 2 | 3, setVoxels: number): { batch: number; why: string } {
   if (dimensions === 3) return { batch: 2, why: ": small batches take more steps in the same time" };
-  const work = Math.min(32, Math.max(2, 2 ** Math.floor(Math.log2(batchVoxels / voxelCount(patch)))));
+  const work = Math.min(16, Math.max(2, 2 ** Math.floor(Math.log2(batchVoxels / voxelCount(patch)))));
   const covered = Math.max(2, Math.floor((mostCovered * setVoxels) / voxelCount(patch)));
   return covered < work
     ? { batch: covered, why: `: more would be over ${mostCovered * 100} % of the set in one step` }
-    : { batch: work, why: ", which makes a step about as much work as a 3D one" };
+    : { batch: work, why: ": small batches take more steps in the same time" };
 }

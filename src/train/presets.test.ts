@@ -67,8 +67,9 @@ describe("presets", () => {
     expect(window.every((n) => n % 8 === 0)).toBe(true);
     expect(window[0] * window[1] * window[2]).toBeLessThanOrEqual(128 ** 3 / 2);
     expect(window[0] * window[1] * window[2]).toBeGreaterThan(128 ** 3 / 2.2);
-    const flat: Vec3[] = [[1, 2, 2]];
-    expect(windowOf({ patch: [1, 256, 256], pools: flat })[0]).toBe(1);
+    const flat: Vec3[] = [1, 2, 3, 4].map(() => [1, 2, 2]);
+    const sides = [512, 128, 64, 48, 16].map((n) => windowOf({ patch: [1, n, n], pools: flat }));
+    expect(sides).toEqual([384, 96, 48, 48, 16].map((n) => [1, n, n]));
   });
 
   it("puts stated values over the preset and refuses wrong ones with the option's name", () => {
