@@ -1,4 +1,5 @@
 import { type FileHandle, open } from "node:fs/promises";
+import * as v from "valibot";
 import type { Uncertainty } from "../evaluate/uncertainty.ts";
 import type { Segmentation } from "../predict/segment.ts";
 import { explainFileError } from "../util/files.ts";
@@ -41,10 +42,25 @@ export interface FailedRecord extends Event {
 
 export type CaseRecord = BegunRecord | DoneRecord | FailedRecord;
 
-/** The last record of each case; none where there is no file. A line that a kill cut off does not count. */
+const id = v.string();
+const number = v.number();
+const scan = v.looseObject({ path: v.string(), files: number, bytes: number, modified: number });
+const recordSchema = v.variant("state", [
+  v.looseObject({ id, state: v.literal("begun") }),
+  v.looseObject({ id, state: v.literal("failed"), error: v.string() }),
+  v.looseObject({
+    ...{ id, state: v.literal("done"), file: v.string(), bytes: number, removed: number, scans: v.array(scan) },
+    ...{ settings: v.looseObject({}), milliseconds: v.looseObject({ total: number }) },
+  }),
+]);
+
+/**
+ * The last record of each case; none where there is no file. A line that a kill cut off, or that is none of ours, does not count: its case
+ * is predicted again.
+ */
 export async function readRecords(path: string): Promise<Map<string, CaseRecord>> {
-  const records = await readLines<CaseRecord>(path);
-  return new Map(records.flatMap((record) => (typeof record?.id === "string" ? [[record.id, record]] : [])));
+  const records = (await readLines<CaseRecord>(path)).filter((record) => v.is(recordSchema, record));
+  return new Map(records.map((record) => [record.id, record as CaseRecord]));
 }
 
 export interface RecordWriter {

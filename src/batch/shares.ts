@@ -1,9 +1,8 @@
 import { existsSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { PredictInput } from "../predict/files.ts";
-import { takeLock } from "../study/lock.ts";
+import { waitForLock } from "../study/lock.ts";
 import type { Progress } from "../train/progress.ts";
 import { fail } from "../util/errors.ts";
 import { readJson, writeFileAtomic } from "../util/files.ts";
@@ -23,9 +22,6 @@ export interface SharedBatch {
   open: readonly PredictInput[];
   shares: number;
 }
-
-/** How long to wait before asking again for a share that another process has, in ms. */
-const askAgain = 1000;
 
 const slurmFolder = (out: string): string => join(out, "slurm");
 const shareName = (share: number): string => `share-${share}.jsonl`;
@@ -55,12 +51,8 @@ export async function runShare(
 ): Promise<PoolResult> {
   const { order, open, shares } = await readShared(out);
   const path = join(slurmFolder(out), `share-${share}.lock`);
-  let lock = await takeLock(path);
-  while ("heldBy" in lock) {
-    if (signal?.aborted) return { ended: [], faults: [], stopped: true };
-    await sleep(askAgain);
-    lock = await takeLock(path);
-  }
+  const lock = await waitForLock(path, { signal });
+  if (!lock) return { ended: [], faults: [], stopped: true };
   try {
     const record = join(slurmFolder(out), shareName(share));
     const inputs = open.filter((_, index) => index % shares === share - 1);

@@ -84,6 +84,9 @@ async function reasonToPredict(
     if (error instanceof UserError) return [];
     throw error;
   });
-  const same = scans.length === record.scans.length && scans.every((scan, c) => sameScan(scan, record.scans[c]));
-  return same ? undefined : "changed scan";
+  if (scans.length !== record.scans.length) return "changed scan";
+  for (const [c, scan] of scans.entries()) {
+    if (!(await sameScan(scan, record.scans[c], order.out))) return "changed scan";
+  }
+  return undefined;
 }

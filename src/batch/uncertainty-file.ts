@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Uncertainty } from "../evaluate/uncertainty.ts";
+import { waitForLock } from "../study/lock.ts";
 import { fail } from "../util/errors.ts";
 import { readJson, writeFileAtomic } from "../util/files.ts";
 
@@ -36,14 +37,19 @@ export async function updateUncertainty(
   stale: readonly string[],
   measured: readonly CaseUncertainty[],
 ): Promise<void> {
-  const known = await readUncertainty(folder);
-  if (!known && measured.length === 0) return;
-  const cases = known ?? new Map<string, CaseUncertainty>();
-  for (const id of stale) cases.delete(id);
-  for (const one of measured) cases.set(one.id, one);
   const path = join(folder, fileName);
-  if (cases.size === 0) return rm(path);
-  const sorted = [...cases.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
-  const file: UncertaintyFile = { version: 1, cases: sorted };
-  await writeFileAtomic(path, `${JSON.stringify(file, null, 2)}\n`);
+  if (measured.length === 0 && !existsSync(path)) return;
+  // Calls on single scans may go side by side, and each writes the whole file.
+  const lock = await waitForLock(`${path}.lock`, { every: 20 });
+  try {
+    const cases = (await readUncertainty(folder)) ?? new Map<string, CaseUncertainty>();
+    for (const id of stale) cases.delete(id);
+    for (const one of measured) cases.set(one.id, one);
+    if (cases.size === 0) return await rm(path, { force: true });
+    const sorted = [...cases.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+    const file: UncertaintyFile = { version: 1, cases: sorted };
+    await writeFileAtomic(path, `${JSON.stringify(file, null, 2)}\n`);
+  } finally {
+    lock?.release();
+  }
 }

@@ -34,6 +34,19 @@ export async function takeLock(path: string): Promise<Lock | { heldBy: Holder }>
   }
 }
 
+/** As {@link takeLock}, but waits while another process has it, asking every so many ms; null where the signal comes first. */
+export async function waitForLock(
+  path: string,
+  { every = 1000, signal }: { every?: number; signal?: AbortSignal } = {},
+): Promise<Lock | null> {
+  for (;;) {
+    const lock = await takeLock(path);
+    if ("release" in lock) return lock;
+    if (signal?.aborted) return null;
+    await sleep(every);
+  }
+}
+
 /** The living holder of a lock; null where there is none. */
 export function lockHolder(path: string): Holder | null {
   const found = read(path);
