@@ -36,6 +36,23 @@ describe("scans among dropped files", () => {
     expect([b.format, a.format]).toEqual(["NIfTI", "NRRD"]);
   });
 
+  it("are no channels of one where their numbers do not count up from 0, or their shapes differ", async () => {
+    const names = (first: number, count: number, ending: string): string[] =>
+      Array.from({ length: count }, (_, i) => `set/s_${String(first + i).padStart(4, "0")}${ending}`);
+    const found = async (paths: string[]): Promise<string[]> =>
+      (await findScans(paths.map((path) => file(path, "")))).map(({ title, detail }) => `${title}: ${detail}`);
+    expect(await found(names(0, 2, ".nii"))).toEqual(["s: NIfTI, 2 channels, 0 bytes"]);
+    expect(await found(names(1, 2, ".nii"))).toEqual(["s_0001: NIfTI, 0 bytes", "s_0002: NIfTI, 0 bytes"]);
+    expect(await found(names(1, 20, ".png"))).toEqual(["set: PNG, 20 slices, 0 bytes"]);
+    expect(await found(names(0, 17, ".png"))).toEqual(["set: PNG, 17 slices, 0 bytes"]);
+    const small = { ...scan(0), data: new Int16Array(40), shape: [2, 4, 5] as Volume["shape"] };
+    const [unlike] = await findScans([
+      file("b_0000.nii", await writeNifti(scan(0))),
+      file("b_0001.nii", await writeNifti(small)),
+    ]);
+    await expect(unlike.read()).rejects.toThrow("b_0001.nii has 2 x 4 x 5 voxels");
+  });
+
   it("of PNG slices and of zip archives are read like folders", async () => {
     const slice = (value: number) =>
       encodePng({ width: 2, height: 1, channels: 1, data: Uint8Array.of(value, value + 1) });
@@ -49,6 +66,11 @@ describe("scans among dropped files", () => {
     expect([...volumes[0].data]).toEqual([20, 21, 30, 31]);
     expect(volumes[0].affine[10]).toBe(5);
     expect(notes).toEqual([]);
+    const slices = [file("s1.png", await slice(1)), file("s2.png", await slice(2))];
+    const [stack] = await findScans([...slices, file("spacing.json", "{")]);
+    await expect(stack.read()).rejects.toThrow('spacing.json: expected {"spacing"');
+    const [single] = await findScans(slices.slice(0, 1));
+    expect((await single.read()).notes).toEqual(["A picture does not say how large its pixels are; 1 mm is taken."]);
   });
 
   it("of DICOM are one a series, with what a segmentation refers to", async () => {

@@ -8,13 +8,15 @@ import { isZip, readZip } from "../../src/dicom/zip.ts";
 import { fail, UserError } from "../../src/util/errors.ts";
 import { identityAffine } from "../../src/volume/affine.ts";
 import { readAnalyze } from "../../src/volume/analyze.ts";
+import { scanExtension, type scanExtensions } from "../../src/volume/extensions.ts";
 import { readMeta } from "../../src/volume/meta.ts";
 import { readNifti } from "../../src/volume/nifti.ts";
 import { readNrrd } from "../../src/volume/nrrd.ts";
 import { decodePng, decodePngChannels } from "../../src/volume/png.ts";
 import { parseSpacing, SPACING_FILE, sliceOrder, stackPictures } from "../../src/volume/stack.ts";
-import type { Volume } from "../../src/volume/volume.ts";
+import type { Vec3, Volume } from "../../src/volume/volume.ts";
 import { bytes as bytesText } from "./format.ts";
+import { folderOf, groupFiles } from "./group-files.ts";
 import type { NamedFile, Scan, ScanChoice } from "./scan.ts";
 
 /** Bytes that are read in a page, packed or not; what a typed array of a browser surely holds. */
@@ -30,9 +32,7 @@ export interface FoundScan extends ScanChoice {
 /** DICOM headers end before this, or the whole file is read. */
 const HEADER_BYTES = 1 << 18;
 
-const endings = [".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".png"] as const;
-type Ending = (typeof endings)[number];
-const formats: Record<Ending, string> = {
+const formats: Record<(typeof scanExtensions)[number], string> = {
   ".nii.gz": "NIfTI",
   ".nii": "NIfTI",
   ".nrrd": "NRRD",
@@ -44,10 +44,7 @@ const formats: Record<Ending, string> = {
 };
 const expected = "NIfTI, NRRD, MetaImage, Analyze, PNG or DICOM";
 
-const endingOf = (path: string): Ending | undefined => endings.find((ending) => path.toLowerCase().endsWith(ending));
 const nameOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
-const folderOf = (path: string): string => path.slice(0, path.lastIndexOf("/") + 1);
-const stemOf = (path: string): string => nameOf(path).slice(0, -(endingOf(path)?.length ?? 0) || undefined);
 const bytesOf = async (file: Blob): Promise<Uint8Array> => new Uint8Array(await file.arrayBuffer());
 const startOf = (file: Blob, length: number): Promise<Uint8Array> => bytesOf(file.slice(0, length));
 
@@ -62,7 +59,7 @@ export async function findScans(given: readonly NamedFile[]): Promise<FoundScan[
   const named: NamedFile[] = [];
   for (const one of files) {
     if (nameOf(one.path).startsWith(".") || one.path.startsWith("__MACOSX/")) continue;
-    if (endingOf(one.path)) named.push(one);
+    if (scanExtension(one.path)) named.push(one);
     else if (isDicom(await startOf(one.file, 256))) dicom.push(one);
   }
   const found = [...(dicom.length > 0 ? await findSeries(dicom) : []), ...findNamed(named, files)];
@@ -85,7 +82,7 @@ function checkSize(files: readonly NamedFile[]): void {
 async function unpack(files: readonly NamedFile[]): Promise<NamedFile[]> {
   const out: NamedFile[] = [];
   for (const one of files) {
-    if (endingOf(one.path) || !isZip(await startOf(one.file, 4))) {
+    if (scanExtension(one.path) || !isZip(await startOf(one.file, 4))) {
       out.push(one);
       continue;
     }
@@ -99,23 +96,10 @@ async function unpack(files: readonly NamedFile[]): Promise<NamedFile[]> {
 
 /** Scans of all formats but DICOM. */
 function findNamed(named: readonly NamedFile[], all: readonly NamedFile[]): FoundScan[] {
-  const groups = new Map<string, NamedFile[]>();
-  for (const one of named) {
-    const channel = /^(.+)_\d{4}$/.exec(stemOf(one.path));
-    const stack = endingOf(one.path) === ".png" && !channel;
-    const key = stack
-      ? `png ${folderOf(one.path)}`
-      : channel
-        ? `channels ${folderOf(one.path)}${channel[1]}`
-        : one.path;
-    groups.set(key, [...(groups.get(key) ?? []), one]);
-  }
-  return [...groups].map(([key, members]) => {
-    const files = members.sort((a, b) => (a.path < b.path ? -1 : 1));
+  return groupFiles(named).map(({ kind, name, files }) => {
     const [first] = files;
-    const format = formats[endingOf(first.path)!];
-    const isStack = key.startsWith("png ") && files.length > 1;
-    const name = isStack ? folderOf(first.path).slice(0, -1) || "slices" : stemOf(first.path).replace(/_0000$/, "");
+    const format = formats[scanExtension(first.path)!];
+    const isStack = kind === "slices";
     const count = files.length === 1 ? "" : `, ${files.length} ${isStack ? "slices" : "channels"}`;
     const size = files.reduce((sum, { file }) => sum + file.size, 0);
     return {
@@ -126,11 +110,21 @@ function findNamed(named: readonly NamedFile[], all: readonly NamedFile[]): Foun
         const warn = (sentence: string): void => void notes.push(sentence);
         if (isStack) return { name, format, volumes: [await readStack(files, all, warn)], notes };
         const volumes: Volume[] = [];
-        for (const file of files) volumes.push(...(await readFile(file, all, warn)));
-        return { name, format, volumes, notes };
+        for (const file of files) {
+          volumes.push(...(await readFile(file, all, warn)));
+          checkShape(volumes.at(-1)!, volumes[0], nameOf(file.path));
+        }
+        return { name, format, volumes, notes: [...new Set(notes)] };
       },
     };
   });
+}
+
+/** The channels of a scan are looked at and drawn on as one. */
+function checkShape(volume: Volume, first: Volume, name: string): void {
+  const [here, there] = [volume, first].map(({ shape }) => shape.join(" x "));
+  if (here !== there)
+    fail(`${name} has ${here} voxels (D x H x W) and the channels before it ${there}; open it alone.`);
 }
 
 async function readFile(
@@ -139,10 +133,11 @@ async function readFile(
   warn: (sentence: string) => void,
 ): Promise<Volume[]> {
   const name = nameOf(one.path);
-  const ending = endingOf(name)!;
+  const ending = scanExtension(name)!;
   const bytes = await bytesOf(one.file);
   if (ending === ".nii" || ending === ".nii.gz") return (await readNifti(bytes, name, { maxBytes })).volumes;
   if (ending === ".png") {
+    warn("A picture does not say how large its pixels are; 1 mm is taken.");
     const pictures = await decodePngChannels(bytes, name);
     return pictures.map(({ data, width, height }) => ({ data, shape: [1, height, width], affine: identityAffine() }));
   }
@@ -168,8 +163,17 @@ async function readStack(
   }
   const sizes = all.find(({ path }) => path === folderOf(order[0]) + SPACING_FILE);
   if (!sizes) warn(`Pictures do not say how far apart they lie; 1 mm is taken along every axis (see ${SPACING_FILE}).`);
-  const spacing = sizes ? parseSpacing(JSON.parse(await sizes.file.text()), SPACING_FILE) : [1, 1, 1];
-  return stackPictures(pictures, order.map(nameOf), spacing as [number, number, number]);
+  const spacing: Vec3 = sizes ? parseSpacing(parsed(await sizes.file.text()), SPACING_FILE) : [1, 1, 1];
+  return stackPictures(pictures, order.map(nameOf), spacing);
+}
+
+/** JSON, or null, which is no spacing, where it is none. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 async function findSeries(files: readonly NamedFile[]): Promise<FoundScan[]> {
