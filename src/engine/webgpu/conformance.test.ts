@@ -3,52 +3,17 @@ import { createBackend } from "../backend.ts";
 import { conformanceCases, defaultTolerances, runConformance } from "../conformance.ts";
 import { createReferenceBackend } from "../reference/backend.ts";
 import type { Backend } from "../types.ts";
+import { chosenCases, tolerancesOf } from "./conformance-cases.ts";
 import { describeOnGpu, newDevice } from "./testing.ts";
 
 const cases = conformanceCases();
 
-/**
- * A GPU in software makes half a GFLOP/s: all cases take minutes, so only these, every kind of kernel, unit, loss and optimiser among them, are
- * trained in every run of the tests; LUNET_CONFORMANCE=all trains all. Inference is checked on all cases always.
- */
-const chosen = [
-  "width 3",
-  "width 13",
-  "width 24 then 64 then 1",
-  "one voxel wide",
-  "batch 3",
-  "kernel 1x3x3",
-  "kernel 3x1x3",
-  "kernel 3x3x1",
-  "kernel 1x1x1",
-  "pool 2x2x2",
-  "pool 1x2x2",
-  "pool 2x1x1",
-  "two sources 3 + 5",
-  "inner skip only",
-  "conv-act-norm, instance, slope 0.01",
-  "conv-act-norm, none, slope 0",
-  "conv-norm-act, batch, slope 0.01",
-  "conv-norm-act, instance, slope 0",
-  "conv-norm-act, none, slope 0.01",
-  "softmax 5",
-  "sigmoid 3",
-  "input read by a pool and a skip",
-  "softmax 70",
-  "sigmoid 8",
-  "heads at 2 levels, regions",
-];
-const trained = process.env.LUNET_CONFORMANCE === "all" ? cases : cases.filter(({ name }) => chosen.includes(name));
-
-/**
- * In the second step of this case one input of a ReLU is 2e-7, where the largest are 8.7: less than float32 tells from 0, so that
- * rounding decides whether a gradient flows through it, and the gradient's norm moves by 4e-4.
- */
-const wider = new Map([["plane 9x8x16", { ...defaultTolerances, loss: 1e-3 }]]);
+const trained =
+  process.env.LUNET_CONFORMANCE === "all" ? cases : cases.filter(({ name }) => chosenCases.includes(name));
 
 test("the chosen cases are there, and meet every term of the loss, every optimiser and dropout", () => {
-  const few = cases.filter(({ name }) => chosen.includes(name));
-  expect(few.length).toBe(chosen.length);
+  const few = cases.filter(({ name }) => chosenCases.includes(name));
+  expect(few.length).toBe(chosenCases.length);
   const seen = new Set(
     few.flatMap(({ spec, dropout, graph }) => [
       ...Object.entries(spec.loss)
@@ -94,7 +59,7 @@ describeOnGpu("webgpu", () => {
   });
 
   test.each(trained)("$name", async (each) => {
-    const { problems } = await runConformance(backend, each, wider.get(each.name));
+    const { problems } = await runConformance(backend, each, tolerancesOf(each.name));
     expect(problems).toEqual([]);
   });
 });
