@@ -312,7 +312,7 @@ describe("a damaged case among many", () => {
     const path = await damage();
     const told = await works(training("--skip-bad", "--folds", "4"));
     expect(told).toContain(`Leaving out case b: ${path}: compressed data is cut short or damaged`);
-    expect(told).toContain("3 cases train, 1 validate");
+    expect(told).toContain("3 cases train, 1 validates");
     const file = join(out(), "run.json");
     const run = JSON.parse(await readFile(file, "utf8"));
     expect(run.skipped).toEqual([

@@ -252,7 +252,7 @@ describe("inputs of a batch", () => {
     expect(second.stdout).toMatch(/^2 of 2 cases written to .*; 2 of them were there before\.\n$/);
     const inside = [at("patients/p1"), "--format", "seg", "--out", at("patients/p1/masks")];
     expect((await predict(...inside)).code).toBe(0);
-    expect((await predict(...inside)).stdout).toMatch(/^1 of 1 cases written to .*; 1 of them was there before\.\n$/);
+    expect((await predict(...inside)).stdout).toMatch(/^1 of 1 case written to .*; 1 of them was there before\.\n$/);
     await expect(predict(at("patients/p1"), "--out", at("patients/p1"))).rejects.toThrow("among inputs");
   });
 });

@@ -93,7 +93,7 @@ describe("training every fold", () => {
     expect(existsSync(join(out, "fold2", "run.json"))).toBe(false);
     const { code, stdout, stderr } = await start(["train", "--resume", "--jobs", "2", "--out", out]).ended;
     expect(code, stderr).toBe(0);
-    expect(stderr).toContain("2 of 3 folds to train (1 are finished), 2 at a time");
+    expect(stderr).toContain("2 of 3 folds to train (1 is finished), 2 at a time");
     expect(stdout).toMatch(/mean +\d+\.\d\d +\d+\.\d\d +\d+\.\d\d\nsd/);
     expect((await stat(join(out, "fold0", "run.json"))).mtimeMs).toBe(made);
     expect(await modelsOf(out)).toEqual(await modelsOf(whole));

@@ -113,7 +113,7 @@ describe("a study", () => {
     for (const run of await runs(whole)) {
       const { cases, label } = await json<RunConfigFile>(whole, "runs", run, "config.json");
       const result = await json<RunResult>(whole, "runs", run, "result.json");
-      expect(cases.training).toHaveLength(label.includes("1 cases") ? 1 : 2);
+      expect(cases.training).toHaveLength(label.includes("1 case") ? 1 : 2);
       expect(new Set([...cases.training, ...cases.validation, ...cases.test]).size).toBe(cases.training.length + 4);
       for (const size of result.sizes) {
         expect(Object.keys(size.validation).sort()).toEqual(cases.validation);
@@ -221,7 +221,7 @@ describe("a run", () => {
     await cp(whole, out, { recursive: true, preserveTimestamps: true });
     await rm(join(out, "runs", "0002"), { recursive: true });
     const status = await start(["status", out]).ended;
-    expect(status.stdout).toMatch(/^0002 lean:2, 1 cases, fold 1, seed 0: missing$/m);
+    expect(status.stdout).toMatch(/^0002 lean:2, 1 case, fold 1, seed 0: missing$/m);
     expect(status.stdout).toMatch(/\n3 done, 1 missing\n$/);
     const { runs: listed } = JSON.parse((await start(["status", out, "--json"]).ended).stdout) as { runs: RunStatus[] };
     expect(listed.map(({ state }) => state)).toEqual(["done", "missing", "done", "done"]);

@@ -1,3 +1,4 @@
+import { counted } from "../util/counted.ts";
 import { type FailedRecord, recordName } from "./record.ts";
 
 /** Failed cases that are told one by one. */
@@ -10,7 +11,7 @@ export function outcomeText(
 ): string {
   const earlier = before > 0 ? `; ${before} of them ${before > 1 ? "were" : "was"} there before` : "";
   const time = seconds === undefined ? "" : ` in ${seconds.toFixed(1)} s`;
-  const lines = [`${done} of ${total} cases written to ${out}${time}${earlier}.`];
+  const lines = [`${done} of ${counted(total, "case")} written to ${out}${time}${earlier}.`];
   if (failed.length > 0) {
     lines.push(`${failed.length} failed; the same command tries ${failed.length > 1 ? "them" : "it"} again:`);
     lines.push(...failed.slice(0, mostListed).map(({ id, error }) => `  ${id}: ${error}`));

@@ -41,7 +41,10 @@ export function demoPage(page: DemoPage): string {
     ["mean Dice", summary.mean.dice ? score(summary.mean.dice.mean) : "-"],
     ["parameters", page.parameters.toLocaleString("en-US")],
     ["model file", `${Math.ceil(page.modelBytes / 1000)} kB`],
-    ["training", `${durationText(page.trainingSeconds)}, ${page.steps.toLocaleString("en-US")} steps`],
+    [
+      "training",
+      `${durationText(page.trainingSeconds)}, ${page.steps.toLocaleString("en-US")} ${page.steps === 1 ? "step" : "steps"}`,
+    ],
   ];
   return `<!doctype html>
 <html lang="en">

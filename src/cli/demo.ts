@@ -27,6 +27,7 @@ import type { EpochRecord } from "../train/log.ts";
 import { createProgress, type Progress } from "../train/progress.ts";
 import { runPaths } from "../train/run-folder.ts";
 import { trainNet } from "../train/train.ts";
+import { counted } from "../util/counted.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import { reorient } from "../volume/orientation.ts";
 import type { Volume } from "../volume/volume.ts";
@@ -65,7 +66,7 @@ export const demoCommand = new Command("demo")
     const { page, summary } = await runDemo({ ...options, budget: { minutes }, progress });
     const dice = summary.classes.map(({ name, dice: d }) => `${name} ${d ? d.mean.toFixed(3) : "-"}`).join(", ");
     process.stdout.write(
-      `Dice on ${summary.cases.length} unseen scans: ${dice}\nOpen the page: ${pathToFileURL(page).href}\n` +
+      `Dice on ${counted(summary.cases.length, "unseen scan")}: ${dice}\nOpen the page: ${pathToFileURL(page).href}\n` +
         `Your own scans: npx lunet demo --data FOLDER, or start with npx lunet verify FOLDER.\n`,
     );
   });

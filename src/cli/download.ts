@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { bytesText, type DownloadRequest, download, nameOf } from "../download/download.ts";
 import { findSet, publicSets } from "../download/sets.ts";
 import { createProgress, durationText } from "../train/progress.ts";
+import { counted } from "../util/counted.ts";
 import { fail } from "../util/errors.ts";
 import { textTable } from "../util/text-table.ts";
 import { interruptedCode, untilStopped } from "./stop.ts";
@@ -135,7 +136,7 @@ function resultText(
   return `${lines.join("\n")}\n`;
 }
 
-const filesText = (files: number): string => `${files} file${files === 1 ? "" : "s"}`;
+const filesText = (files: number): string => counted(files, "file");
 
 function listText(): string {
   const rows = publicSets.map(({ name, about, licence, title }) => [

@@ -5,6 +5,7 @@ import { normsOf, type OnnxOptions, onnxOpset, toOnnx } from "../model/onnx.ts";
 import { type WeightType, weightTypes } from "../model/onnx-weights.ts";
 import type { Model } from "../model/types.ts";
 import { createProgress } from "../train/progress.ts";
+import { counted } from "../util/counted.ts";
 import { fail } from "../util/errors.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import type { Vec3 } from "../volume/volume.ts";
@@ -107,7 +108,7 @@ function checkText({ shape, difference, largest }: OnnxCheck): string {
 function costText(weights: WeightType, { cases, before, after, worst }: RoundingCost): string {
   const change = (after - before).toFixed(5).replace(/^(?=\d)/, "+");
   return (
-    `Dice of ${cases} case${cases === 1 ? "" : "s"} not trained on: ${before.toFixed(4)} with float32 weights, ${after.toFixed(4)} with ${weights} ` +
+    `Dice of ${counted(cases, "case")} not trained on: ${before.toFixed(4)} with float32 weights, ${after.toFixed(4)} with ${weights} ` +
     `(${change}; the largest loss is ${worst.loss.toFixed(5)}, in ${worst.id}).\n`
   );
 }

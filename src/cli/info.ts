@@ -3,6 +3,7 @@ import { MEMORY_LIMIT, type MemoryPlan } from "../engine/wasm/arena.ts";
 import type { Model } from "../model/types.ts";
 import { countNet, type NetCount } from "../net/count.ts";
 import { postprocessingWords } from "../predict/postprocess.ts";
+import { counted } from "../util/counted.ts";
 import { textTable } from "../util/text-table.ts";
 import type { Vec3 } from "../volume/volume.ts";
 import { memoryTable, type NetMemory, netMemory } from "./info-memory.ts";
@@ -57,7 +58,8 @@ function describe(count: NetCount, memory: NetMemory, patch: Vec3, batch: number
   const head = ["layer", "operator", "in", "out", "shape", "parameters", "MACs"];
   const from = model?.provenance;
   const trained =
-    from && `trained      ${from.steps} steps with preset ${from.preset}, seed ${from.seed}, ${from.created}`;
+    from &&
+    `trained      ${counted(from.steps, "step")} with preset ${from.preset}, seed ${from.seed}, ${from.created}`;
   const chosen = model ? choiceLines(model) : [];
   const beyond = memory.training.total > MEMORY_LIMIT ? "; the engine can address 4096 MiB" : "";
   const totals = [
@@ -74,12 +76,12 @@ function choiceLines({ plan, postprocessing, testTime }: Model): string[] {
   const percent = (value: number): string => (100 * value).toFixed(2);
   const averaged = testTime && [
     ...(testTime.mirror ? ["mirror images"] : []),
-    ...(testTime.shifts > 0 ? [`${testTime.shifts} shifts`] : []),
+    ...(testTime.shifts > 0 ? [counted(testTime.shifts, "shift")] : []),
   ];
   const lines = averaged ? [`averages     ${averaged.join(", ")}`] : [];
   if (!postprocessing) return lines;
   const { cases, before, after } = postprocessing.evidence;
-  const gain = `Dice ${percent(before)} -> ${percent(after)} on ${cases} unseen cases`;
+  const gain = `Dice ${percent(before)} -> ${percent(after)} on ${counted(cases, "unseen case")}`;
   return [...lines, `then         ${postprocessingWords(postprocessing, plan.labels)} (${gain})`];
 }
 

@@ -10,6 +10,7 @@ import { checkStep, planWithin, rateText } from "../train/plan-budget.ts";
 import { type NetProposals, plannedNet, proposeNets } from "../train/plan-nets.ts";
 import { defaultNet } from "../train/resolve-setup.ts";
 import { measureStepRate, type StepRate } from "../train/step-rate.ts";
+import { counted } from "../util/counted.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import { textTable } from "../util/text-table.ts";
 import type { Vec3 } from "../volume/volume.ts";
@@ -54,11 +55,11 @@ function formatPlan(plan: Plan, fingerprint: Fingerprint): string {
   const by = (v: readonly number[]): string => v.map((n) => Number(n.toPrecision(4))).join(" x ");
   const perLevel = (list: readonly Vec3[]): string => list.map((v) => v.join("x")).join(", ");
   return [
-    `${plan.dataset}: ${fingerprint.cases.length} training cases, ${plan.dimensions}D (sizes are D x H x W)`,
+    `${plan.dataset}: ${counted(fingerprint.cases.length, "training case")}, ${plan.dimensions}D (sizes are D x H x W)`,
     `  median scan   ${by(fingerprint.medianShape)} voxels of ${by(fingerprint.medianSpacing)} mm`,
     ...fingerprint.classes.map(
       ({ name, value, cases, medianMl }) =>
-        `  ${`label ${value}`.padEnd(14)}${name}, in ${cases} cases, median ${Number(medianMl.toPrecision(3))} ml`,
+        `  ${`label ${value}`.padEnd(14)}${name}, in ${counted(cases, "case")}, median ${Number(medianMl.toPrecision(3))} ml`,
     ),
     `  spacing       ${by(plan.spacing)} mm`,
     `  patch         ${by(plan.patch)}`,

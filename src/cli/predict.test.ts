@@ -104,7 +104,7 @@ test("validation cases of a data set are predicted by the models that did not se
   expect(result.cases.map(({ id }: { id: string }) => id)).toEqual(["a", "c"]);
   expect(result).toMatchObject({ failed: [], trainedOn: [] });
   await predict(at("set/imagesTr/a.nii.gz"), "--model", at("other.safetensors"), "--out", at("single"));
-  expect(stdout).toMatch(/^1 of 1 cases written to /);
+  expect(stdout).toMatch(/^1 of 1 case written to /);
   const [a, alone, image] = await Promise.all(
     ["val", "single", "set/imagesTr"].map((folder) => readVolume(at(folder, "a.nii.gz"))),
   );

@@ -12,6 +12,7 @@ import type { Model } from "../model/types.ts";
 import { assertSafeFolder, type CaseChoice, findInputs, type OutputFormat, outputFormats } from "../predict/files.ts";
 import { type Choices, postprocessingWords, sharedChoices } from "../predict/postprocess.ts";
 import { createProgress, type Progress } from "../train/progress.ts";
+import { counted } from "../util/counted.ts";
 import { fail } from "../util/errors.ts";
 import { explainFileError } from "../util/files.ts";
 import { parseCount } from "./options.ts";
@@ -194,10 +195,11 @@ async function submit(
   const { jobs, open, shares } = await submitBatch({ ...batch, jobs: atOnce, sbatch });
   const total = batch.inputs.length;
   if (json) process.stdout.write(`${JSON.stringify({ out, total, open, shares, jobs }, null, 2)}\n`);
-  else if (!jobs) process.stdout.write(`All ${total} cases are done; their label maps are in ${out}.\n`);
+  else if (!jobs)
+    process.stdout.write(`${total === 1 ? "The case is" : `All ${total} cases are`} done already; see ${out}.\n`);
   else {
     process.stdout.write(
-      `Slurm has ${open} of ${total} cases as job ${jobs.array} in ${shares} ${shares > 1 ? "tasks" : "task"}, and the report as job ` +
+      `Slurm has ${open} of ${counted(total, "case")} as job ${jobs.array} in ${counted(shares, "task")}, and the report as job ` +
         `${jobs.report}; slurm/share-*.txt and slurm/report.txt in ${out} tell how it goes.\n`,
     );
   }
@@ -212,7 +214,8 @@ function tellChoices(
 ): void {
   const [{ plan }] = models;
   if (models.length > 1) progress.say(`averaging ${models.length} models`);
-  const shifts = options.shifts === undefined && testTime && testTime.shifts > 0 ? [`${testTime.shifts} shifts`] : [];
+  const shifts =
+    options.shifts === undefined && testTime && testTime.shifts > 0 ? [counted(testTime.shifts, "shift")] : [];
   const mirror = options.mirror === undefined && testTime?.mirror ? ["mirror images"] : [];
   if (shifts.length + mirror.length > 0)
     progress.say(`as lunet best chose: averaging over ${[...mirror, ...shifts].join(" and ")}`);
@@ -264,7 +267,7 @@ function describe({ done, failed, before, total, seconds, trained }: Outcome, ou
     lines.push(`Least sure of (mean entropy of the predicted foreground, nats): ${leastSure.join(", ")}.`);
   }
   if (trained.length > 0) {
-    lines.push(`${trained.length} of these cases were used to train a model: do not report their scores as results.`);
+    lines.push(`Used to train a model: ${trained.length} of these; do not report their scores as results.`);
   }
   return `${lines.join("\n")}\n`;
 }

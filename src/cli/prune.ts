@@ -6,6 +6,7 @@ import { defaultNet, pruneNet } from "../prune/prune.ts";
 import { defaults } from "../prune/settings.ts";
 import type { Length, LevelLoss, PrunedSize, PruneResult } from "../prune/types.ts";
 import { createProgress, diceText, durationText } from "../train/progress.ts";
+import { counted } from "../util/counted.ts";
 import { fail } from "../util/errors.ts";
 import { textTable } from "../util/text-table.ts";
 import { parseCount } from "./options.ts";
@@ -205,7 +206,7 @@ function report({ run, folder, curve, seconds }: PruneResult, { json, out }: Pru
     [
       lossTable(removedByLevel),
       "",
-      `${sizes} sizes, ended by ${ended}; ${durationText(seconds)}`,
+      `${counted(sizes, "size")}, ended by ${ended}; ${durationText(seconds)}`,
       `last     ${sizeText(last)}`,
       `chosen   ${sizeText(chosen)}`,
       `${out}/model.safetensors`,

@@ -4,6 +4,7 @@ import type { Finding } from "../dataset/verify.ts";
 import { table } from "../study/report-page.ts";
 import { style } from "../study/report-style.ts";
 import { escapeMarkup as safe } from "../util/chart.ts";
+import { counted } from "../util/counted.ts";
 import { listSome } from "../util/list-some.ts";
 import { reportMethods } from "./report-methods.ts";
 import { plotStyle, stripPlot } from "./report-plot.ts";
@@ -75,7 +76,7 @@ ${pictures(page)}
 <h2>Folds</h2>
 ${foldTable(report)}
 <h2>All cases</h2>
-<details><summary>${report.cases.length} cases</summary>${caseTable(report)}</details>
+<details><summary>${counted(report.cases.length, "case")}</summary>${caseTable(report)}</details>
 <h2>How this was measured</h2>
 ${reportMethods.map((sentences) => `<p>${safe(sentences)}</p>`).join("\n")}
 <p class="soft">${safe(page.made)}</p>
@@ -89,12 +90,12 @@ function facts({ cases, unreadable, channels, labels, verification, outliers, mi
   const { training, test } = verification.summary;
   const unusual = new Set(outliers.map((one) => one.case)).size;
   return [
-    `${training} training cases`,
-    `${test} test cases`,
+    counted(training, "training case"),
+    counted(test, "test case"),
     `channels: ${channels.join(", ")}`,
     `labels: ${labels.map(({ name, value }) => `${value} ${name}`).join(", ")}`,
-    `${verification.problems.length} problems, ${verification.warnings.length} warnings`,
-    `${unusual} unusual cases`,
+    `${counted(verification.problems.length, "problem")}, ${counted(verification.warnings.length, "warning")}`,
+    counted(unusual, "unusual case"),
     ...(mixtures.length > 0 ? ["several kinds of scans"] : []),
     ...(unreadable.length > 0 ? [`${unreadable.length} of ${cases.length + unreadable.length} not measured`] : []),
   ];

@@ -5,6 +5,7 @@ import { readDataset } from "../dataset/read.ts";
 import { type DatasetReport, reportDataset } from "../dataset/report.ts";
 import type { Dataset } from "../dataset/types.ts";
 import { createProgress, type Progress } from "../train/progress.ts";
+import { counted } from "../util/counted.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import { startTime } from "../util/time.ts";
 import { lunetVersion } from "../util/version.ts";
@@ -84,11 +85,11 @@ async function picturesOf(dataset: Dataset, ids: readonly string[], progress: Pr
 
 function describe({ cases, unreadable, outliers, mixtures, verification }: DatasetReport, out: string): string {
   const lines = [
-    `${cases.length} cases measured, ${verification.problems.length} problems, ${verification.warnings.length} warnings.`,
+    `${counted(cases.length, "case")} measured, ${counted(verification.problems.length, "problem")}, ${counted(verification.warnings.length, "warning")}.`,
     ...unreadable.map(({ id, error }) => `Not measured, ${id}: ${error}`),
     ...mixtures.map(({ reason }) => `${reason}.`),
     ...outliers.slice(0, 10).map((one) => `${one.case}: ${one.reason}`),
-    ...(outliers.length > 10 ? [`... and ${outliers.length - 10} more unusual things.`] : []),
+    ...(outliers.length > 10 ? [`... and ${counted(outliers.length - 10, "more unusual thing")}.`] : []),
     out,
   ];
   return `${lines.join("\n")}\n`;

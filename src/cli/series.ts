@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { type DicomFolder, listSeries } from "../dicom/files.ts";
 import type { Series } from "../dicom/series.ts";
+import { counted } from "../util/counted.ts";
 import { textTable } from "../util/text-table.ts";
 import { spacingOf } from "../volume/volume.ts";
 
@@ -53,15 +54,9 @@ function describe(rows: readonly Row[], { withoutImage, others, damaged }: Dicom
   ]);
   const said = (row: Row): string[] => [
     ...row.notes,
-    ...(row.copies > 0
-      ? [
-          row.copies === 1
-            ? "has 1 copy of its own files, left out"
-            : `has ${row.copies} copies of its own files, left out`,
-        ]
-      : []),
+    ...(row.copies > 0 ? [`has ${counted(row.copies, "copy", "copies")} of its own files, left out`] : []),
   ];
-  const count = (n: number, one: string, many: string): string[] => (n > 0 ? [`${n} ${n === 1 ? one : many}`] : []);
+  const count = (n: number, one: string, many: string): string[] => (n > 0 ? [counted(n, one, many)] : []);
   const rest = [
     ...count(withoutImage, "DICOM file without a picture", "DICOM files without a picture"),
     ...count(others, "other file", "other files"),

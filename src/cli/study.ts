@@ -15,6 +15,7 @@ import type { StudySpec } from "../study/spec.ts";
 import { type RunStatus, runStatus, runTitle, secondsLeft, statusLine, statusOf } from "../study/status.ts";
 import { defaultProcesses, type StudyOutcome, startStudy } from "../study/study.ts";
 import { createProgress, durationText, type Progress } from "../train/progress.ts";
+import { counted } from "../util/counted.ts";
 import { fail } from "../util/errors.ts";
 import { parseCount } from "./options.ts";
 
@@ -112,7 +113,7 @@ Examples:
 
 studyCommand
   .command("status")
-  .description("tell how every run of a study stands")
+  .description("Tell how every run of a study stands.")
   .argument("<dir>", "study folder")
   .option("--json", "print as JSON")
   .action(async (dir: string, { json }: { json?: boolean }) => {
@@ -127,7 +128,7 @@ studyCommand
 
 studyCommand
   .command("report")
-  .description("write the report of what is done so far")
+  .description("Write the report of what is done so far.")
   .argument("<dir>", "study folder")
   .action(async (dir: string) => {
     await readStudy(dir);
@@ -137,7 +138,7 @@ studyCommand
 
 studyCommand
   .command("run")
-  .description("do one run of a study; a study does this for each of them in a process of its own")
+  .description("Do one run of a study; a study does this for each of them in a process of its own.")
   .argument("<dir>", "study folder")
   .argument("<number>", "number of the run", (text) => parseCount(text.replace(/^0+/, "")))
   .addOption(threadsOption())
@@ -250,9 +251,9 @@ async function dryRun(
     );
     const budgets = Object.entries(study.budgets).map(([what, value]) => `${what} ${value}`);
     process.stdout.write(
-      `${study.name} (${scale}) on ${study.data}: ${study.arms.length} arms, folds ${study.folds.join(", ")}, seeds ` +
-        `${study.seeds.join(", ")}: ${configs.length} runs; ${budgets.join(", ")}\n${rows.join("\n")}\n` +
-        `About ${durationText(60 * total)} with ${atOnce} process${atOnce > 1 ? "es" : ""} of ${threads} thread${threads > 1 ? "s" : ""}.\n`,
+      `${study.name} (${scale}) on ${study.data}: ${counted(study.arms.length, "arm")}, folds ${study.folds.join(", ")}, seeds ` +
+        `${study.seeds.join(", ")}: ${counted(configs.length, "run")}; ${budgets.join(", ")}\n${rows.join("\n")}\n` +
+        `About ${durationText(60 * total)} with ${counted(atOnce, "process", "processes")} of ${counted(threads, "thread")}.\n`,
     );
   } finally {
     if (scratch) await rm(scratch, { recursive: true });

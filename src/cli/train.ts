@@ -9,6 +9,7 @@ import { createProgress, diceText, durationText } from "../train/progress.ts";
 import { defaultNet } from "../train/resolve-setup.ts";
 import { runPaths } from "../train/run-folder.ts";
 import { type TrainOptions, type TrainResult, trainNet } from "../train/train.ts";
+import { counted } from "../util/counted.ts";
 import { fail } from "../util/errors.ts";
 import { readJson } from "../util/files.ts";
 import { parseCount } from "./options.ts";
@@ -135,7 +136,7 @@ async function report({ run, folder, seconds }: TrainResult, options: TrainComma
   if (!run.result) return;
   if (run.state === "stopped at the time limit") {
     process.stderr.write(
-      `The time was up after ${run.result.last.step} of ${run.steps} steps, so the learning rate had not come down to its end: ` +
+      `The time was up after ${run.result.last.step} of ${counted(run.steps, "step")}, so the learning rate had not come down to its end: ` +
         `the machine was slower than measured at the start. Do the rest with: lunet train --resume --out ${options.out}\n`,
     );
   }
@@ -146,7 +147,7 @@ async function report({ run, folder, seconds }: TrainResult, options: TrainComma
       ? `validation Dice ${diceText([best.meanDice])} (${targetNames(plan)
           .map((name, i) => `${name} ${diceText([best.dice![i]])}`)
           .join(", ")}) at step ${best.step}`
-      : `trained on all cases, ${best.step} steps`;
+      : `trained on all cases, ${counted(best.step, "step")}`;
   process.stdout.write(`${dice}; ${durationText(seconds)}\n${runPaths(options.out).best}\n`);
 }
 

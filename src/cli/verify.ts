@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { readDataset } from "../dataset/read.ts";
 import { type Finding, type Verification, verifyDataset } from "../dataset/verify.ts";
+import { counted } from "../util/counted.ts";
 import type { Vec3 } from "../volume/volume.ts";
 
 /** At most this many findings are printed; --json has them all. */
@@ -27,21 +28,22 @@ export function formatVerification(name: string, { problems, warnings, summary }
   const turned = orientations.length > 1 ? "; training turns every scan to RAS" : "";
   const resampled =
     summary.spacings && isMixed(summary.spacings) ? "; training brings every scan to one size (lunet plan)" : "";
-  const count = (n: number, word: string): string => `${n} ${word}${n === 1 ? "" : "s"}`;
   return [
-    `${name}: ${count(summary.training, "training case")}, ${count(summary.test, "test case")}`,
+    `${name}: ${counted(summary.training, "training case")}, ${counted(summary.test, "test case")}`,
     ...(summary.shapes ? [`  voxels (D x H x W)  ${range(summary.shapes)}`] : []),
     ...(summary.spacings ? [`  voxel size, mm      ${range(summary.spacings)}${resampled}`] : []),
     ...(orientations.length ? [`  orientation         ${orientations.join(", ")}${turned}`] : []),
-    ...summary.labels.map(({ name: label, value, cases }) => `  label ${value} (${label}) in ${count(cases, "case")}`),
+    ...summary.labels.map(
+      ({ name: label, value, cases }) => `  label ${value} (${label}) in ${counted(cases, "case")}`,
+    ),
     ...list("Problems", problems),
     ...list("Warnings", warnings),
-    `${count(problems.length, "problem")}, ${count(warnings.length, "warning")}.`,
+    `${counted(problems.length, "problem")}, ${counted(warnings.length, "warning")}.`,
   ].join("\n");
 }
 
 export const verifyCommand = new Command("verify")
-  .description("check every file of a data set: shapes, geometry, label values, missing and duplicate cases")
+  .description("Check every file of a data set: shapes, geometry, label values, missing and duplicate cases.")
   .argument("[data]", "folder with dataset.json (nnU-Net raw or MSD layout)")
   .option("--images <dir>", "plain folder of images, instead of a data set")
   .option("--labels <dir>", "plain folder of label maps with the same names")

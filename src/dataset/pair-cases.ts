@@ -1,3 +1,4 @@
+import { counted } from "../util/counted.ts";
 import { fail } from "../util/errors.ts";
 import { listSome } from "../util/list-some.ts";
 import { scanExtension } from "../volume/extensions.ts";
@@ -49,12 +50,12 @@ export function pairCases(
   if (!folders.allowIncomplete) {
     if (unlabelled.length > 0) {
       fail(
-        `Expected a label in ${folders.labels} for every image, but ${unlabelled.length} of ${cases.size} cases have none (${listSome(unlabelled)}); add the labels or move those images to imagesTs.`,
+        `Expected a label in ${folders.labels} for every image, but ${unlabelled.length} of ${counted(cases.size, "case")} ${unlabelled.length === 1 ? "has" : "have"} none (${listSome(unlabelled)}); add the labels or move those images to imagesTs.`,
       );
     }
     if (lonely.length > 0) {
       fail(
-        `Expected an image in ${folders.images} for every label, but ${lonely.length} labels have none (${listSome(lonely)}); add the images or remove those labels.`,
+        `Expected an image in ${folders.images} for every label, but ${counted(lonely.length, "label has", "labels have")} none (${listSome(lonely)}); add images or remove these labels.`,
       );
     }
   }

@@ -1,3 +1,4 @@
+import { counted } from "../util/counted.ts";
 import { fail } from "../util/errors.ts";
 import { type Vec3, voxelCount } from "../volume/volume.ts";
 import type { Fingerprint } from "./measure.ts";
@@ -162,10 +163,10 @@ function choosePatch(
   const pools = topology.pools.length;
   reasons.push(
     choice === ladder[0]
-      ? `Patch is ${by(patch)} (D, H, W): the median scan is ${by(size)}, rounded up so that ${pools} pools divide it.`
+      ? `Patch is ${by(patch)} (D, H, W): the median scan is ${by(size)}, rounded up so that ${counted(pools, "pool divides", "pools divide")} it.`
       : limit
-        ? `Patch is ${by(patch)} (D, H, W): cut from the median scan of ${by(size)} in its proportions, ${limit.why}; ${pools} pools divide it.`
-        : `Patch is ${by(patch)} (D, H, W): the median scan of ${by(size)} is too large for a step of ${patchBudget[dimensions]} voxels, so it is cut in its proportions; ${pools} pools divide it.`,
+        ? `Patch is ${by(patch)} (D, H, W): cut from the median scan of ${by(size)} in its proportions, ${limit.why}; ${counted(pools, "pool divides", "pools divide")} it.`
+        : `Patch is ${by(patch)} (D, H, W): the median scan of ${by(size)} is too large for a step of ${patchBudget[dimensions]} voxels, so it is cut in its proportions; ${counted(pools, "pool divides", "pools divide")} it.`,
   );
   const share = voxelCount(patch) / voxelCount(size);
   if (share < smallShare) {
@@ -175,8 +176,8 @@ function choosePatch(
   }
   reasons.push(
     overrides.pools
-      ? `${pools} pools, as asked.`
-      : `${pools} pools: each axis is halved while at least 4 voxels remain, ${mostPools} times at most.`,
+      ? `${counted(pools, "pool")}, as asked.`
+      : `${counted(pools, "pool")}: each axis is halved while at least 4 voxels remain, ${mostPools} times at most.`,
   );
   sayKernels(topology.kernels, patch, reasons);
   return choice;

@@ -158,14 +158,14 @@ describe("readDataset", () => {
     };
     const unlabelled = await folder("unlabelled", files);
     await expect(readDataset(unlabelled)).rejects.toThrow(
-      /label in .*labelsTr for every image, but 1 of 2 cases have none \(b\)/,
+      /label in .*labelsTr for every image, but 1 of 2 cases has none \(b\)/,
     );
     const kept = await readDataset(unlabelled, { allowIncomplete: true });
     expect(kept.training.map(({ id, label }) => [id, label])).toEqual(
       ["a", "b"].map((id) => [id, join(unlabelled, `labelsTr/${id}.nii.gz`)]),
     );
     const lonely = await folder("lonely", { ...files, "labelsTr/b.nii.gz": null, "labelsTr/c.nii.gz": null });
-    await expect(readDataset(lonely)).rejects.toThrow(/1 labels have none \(c\)/);
+    await expect(readDataset(lonely)).rejects.toThrow(/1 label has none \(c\)/);
     expect((await readDataset(lonely, { allowIncomplete: true })).training[2]).toMatchObject({ id: "c", images: [] });
     const gone = await folder("gone", {
       "dataset.json": { ...msd, training: [{ image: "imagesTr/x.nii.gz", label: "labelsTr/x.nii.gz" }] },

@@ -140,7 +140,7 @@ test("overlap is refused in words, but for regions whose combinations are labels
     ["whole", "core"],
   );
   await expect(read(file)).rejects.toThrow(
-    /segments overlap in 1 voxels \("whole", "core"\), and a label map has one label a voxel/,
+    /segments overlap in 1 voxel \("whole", "core"\), and a label map has one label a voxel/,
   );
   const labels = [background, { value: 1, name: "edema" }, { value: 2, name: "necrosis" }];
   const whole = { name: "whole", values: [1, 2], paint: 1 };

@@ -1,4 +1,5 @@
 import type { Segmentation } from "../dicom/seg/read.ts";
+import { counted } from "../util/counted.ts";
 import { fail } from "../util/errors.ts";
 import { worldOf } from "../volume/affine.ts";
 import { gridTolerance } from "../volume/grid.ts";
@@ -39,7 +40,7 @@ export async function labelMapOf(segmentation: Segmentation, targets?: Targets):
   }
   if (overlaps > 0) {
     fail(
-      `${name}: segments overlap in ${overlaps} voxels (${quoted(segments.map((one) => one.name))}), and a label map has one label a voxel; ` +
+      `${name}: segments overlap in ${counted(overlaps, "voxel")} (${quoted(segments.map((one) => one.name))}), and a label map has one label a voxel; ` +
         "name the segments like regions of dataset.json, or split the file.",
     );
   }

@@ -1,3 +1,4 @@
+import { are, counted } from "../util/counted.ts";
 import type { Vec3 } from "../volume/volume.ts";
 import type { DicomImage, Frame } from "./image.ts";
 import { planRegrid, type Regrid } from "./regrid.ts";
@@ -163,8 +164,6 @@ function mixed(slices: readonly Slice[]): string | null {
   return scaled > 0 ? `mixes pixel sizes (${scaled} of ${slices.length} slices)` : null;
 }
 
-const are = (count: number): string => (count === 1 ? "is" : "are");
-
 /** The step between slices, with a note where distances differ; or a refusal: slices at one place, missing, or far apart. */
 function stepOf(
   sorted: readonly Slice[],
@@ -174,7 +173,7 @@ function stepOf(
   const usual = [...gaps].sort((a, b) => a - b)[(gaps.length - 1) >> 1]; // the lower of two middles: gaps only grow where slices are missing
   const twice = gaps.filter((gap) => gap < 1e-3).length;
   if (twice > 0) {
-    return `has ${twice} place${twice === 1 ? "" : "s"} with more than one slice (several echoes, times or reconstructions in one series)`;
+    return `has ${counted(twice, "place")} with more than one slice (several echoes, times or reconstructions in one series)`;
   }
   const tolerance = Math.max(EVEN * usual, EVEN_MM);
   const odd = gaps.filter((gap) => Math.abs(gap - usual) > tolerance);

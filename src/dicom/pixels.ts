@@ -1,4 +1,5 @@
 import dicomParser, { type DataSet, type Element } from "dicom-parser";
+import { counted } from "../util/counted.ts";
 import { fail, UserError } from "../util/errors.ts";
 import { decodeFrame } from "./codecs.ts";
 import type { DicomImage } from "./image.ts";
@@ -54,7 +55,7 @@ export function checkPixels({
 }: DicomImage): void {
   if (samples !== 1 || !photometric.startsWith("MONOCHROME")) {
     fail(
-      `${name}: pixels of kind ${photometric || "unknown"} with ${samples} value${samples === 1 ? "" : "s"} each; expected grey ones (MONOCHROME).`,
+      `${name}: pixels of kind ${photometric || "unknown"} with ${counted(samples, "value")} each; expected grey ones (MONOCHROME).`,
     );
   }
   if (bitsAllocated !== 8 && bitsAllocated !== 16) {
@@ -85,7 +86,7 @@ function fragmentsOf(data: DataSet, element: Element, { name, frames }: DicomIma
     return fail(`${name}: frame ${index + 1} is not where the file's offset table says; the file is damaged.`);
   }
   return fail(
-    `${name}: ${fragments.length} piece${fragments.length === 1 ? "" : "s"} for ${frames.length} frames without an offset table; save the file again.`,
+    `${name}: ${counted(fragments.length, "piece")} for ${frames.length} frames without an offset table; save the file again.`,
   );
 }
 

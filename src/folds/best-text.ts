@@ -1,4 +1,5 @@
 import { postprocessingWords } from "../predict/postprocess.ts";
+import { counted } from "../util/counted.ts";
 import { textTable } from "../util/text-table.ts";
 import type { BestFile, CandidateResult } from "./best-file.ts";
 import type { TriedStep } from "./steps.ts";
@@ -11,13 +12,13 @@ export function bestText(best: BestFile): string {
   const { candidates, tried, chosen, cases, subjects, folds, labels, metrics, postprocessing } = best;
   const own = candidates.find(({ name }) => name === chosen)!;
   const { dice, hd95 } = metrics.mean;
-  const over = subjects === null ? "" : ` of ${subjects} subjects`;
+  const over = subjects === null ? "" : ` of ${counted(subjects, "subject")}`;
   const result =
     dice &&
     `Dice ${percent(dice.mean)} (95 % interval ${percent(dice.low)} to ${percent(dice.high)})` +
       (hd95 ? `, HD95 ${hd95.mean.toFixed(2)} mm` : "");
   return [
-    `${best.data}: Dice in % of ${cases} cases${over}, each predicted by the models of the ${folds} folds that have not seen it.`,
+    `${best.data}: Dice in % of ${counted(cases, "case")}${over}, each predicted by the models of the ${folds} folds that have not seen it.`,
     "",
     candidateTable(best),
     "",
@@ -52,7 +53,7 @@ function simplerWords(own: CandidateResult, candidates: readonly CandidateResult
 }
 
 function stepWords({ name, taken, before, after, dropped, better, worse, difference }: TriedStep): string {
-  const change = `${percent(before)} -> ${percent(after)} (${signed(difference.low)} to ${signed(difference.high)}), ${better} cases better, ${worse} worse`;
+  const change = `${percent(before)} -> ${percent(after)} (${signed(difference.low)} to ${signed(difference.high)}), ${counted(better, "case")} better, ${worse} worse`;
   const why = dropped.length > 0 ? `${dropped.join(", ")} would drop` : "the mean does not rise";
   return `${name}: ${change}; ${taken ? "taken" : `not taken: ${why}`}`;
 }

@@ -1,4 +1,5 @@
 import type { TestTime } from "../predict/postprocess.ts";
+import { counted } from "../util/counted.ts";
 import type { Configuration } from "./configurations.ts";
 
 /** A way to predict: the models of one configuration or of several, and what else is averaged. */
@@ -35,7 +36,7 @@ const triedShifts = 3;
 export function withTestTime(candidate: Candidate, configurations: readonly Configuration[]): Candidate[] {
   const allowed = candidate.members.some((m) => configurations[m].models[0].plan.mirrorAxes.length > 0);
   const named = (mirror: boolean, shifts: number): Candidate => {
-    const words = [...(mirror ? ["mirror"] : []), ...(shifts > 0 ? [`${shifts} shifts`] : [])];
+    const words = [...(mirror ? ["mirror"] : []), ...(shifts > 0 ? [counted(shifts, "shift")] : [])];
     return { ...candidate, name: `${candidate.name}, ${words.join(", ")}`, mirror, shifts };
   };
   return [

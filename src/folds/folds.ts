@@ -25,6 +25,7 @@ import {
   statedOptions,
 } from "../train/setup.ts";
 import type { TrainOptions } from "../train/train.ts";
+import { are, counted } from "../util/counted.ts";
 import { fail } from "../util/errors.ts";
 import { readJson, writeFileAtomic } from "../util/files.ts";
 import { listSome } from "../util/list-some.ts";
@@ -94,7 +95,7 @@ export async function trainFolds(options: FoldsOptions): Promise<FoldsResult> {
         };
     return { fold, order };
   });
-  if (open.length === 0) progress.say(`All ${runs.length} folds in ${options.out} are finished already.`);
+  if (open.length === 0) progress.say(`All ${counted(runs.length, "fold")} in ${options.out} are finished already.`);
   else progress.say(describe(record, open.length, jobs));
   const names = targetNames(setup.plan);
   const summarise = async (): Promise<void> => {
@@ -124,7 +125,7 @@ function placeOf({ jobs: asked = 1, threads = availableParallelism(), lowMemory 
 }
 
 function describe({ cases, budget }: FoldsFile, open: number, jobs: number): string {
-  const done = open < cases.length ? ` (${cases.length - open} are finished)` : "";
+  const done = open < cases.length ? ` (${cases.length - open} ${are(cases.length - open)} finished)` : "";
   const words = `${open} of ${cases.length} folds to train${done}, ${jobs === 1 ? "one" : jobs} at a time`;
   if (!("minutes" in budget)) return words;
   const total = durationText(60 * budget.minutes * Math.ceil(open / jobs));

@@ -10,6 +10,7 @@ import { prepareCases } from "../train/prepare.ts";
 import { silentProgress } from "../train/progress.ts";
 import { checkSameSettings } from "../train/run-folder.ts";
 import { checkRunMemory, dataRecord, type RunSetup, setUpAgain, setUpRun, statedOptions } from "../train/setup.ts";
+import { are, counted } from "../util/counted.ts";
 import { fail } from "../util/errors.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import { readLines } from "../util/json-lines.ts";
@@ -45,7 +46,7 @@ export async function pruneNet(options: PruneOptions): Promise<PruneResult> {
     : await setUpRun(model ? startingFrom(model, options) : { ...options, net: options.net ?? defaultNet }, progress);
   if (previous) compareSettings(options, previous, setup);
   if (previous?.state === "finished") {
-    progress.say(`The run in ${options.out} is finished already (${previous.result?.sizes} sizes).`);
+    progress.say(`The run in ${options.out} is finished already (${counted(previous.result?.sizes ?? 0, "size")}).`);
     return {
       run: previous,
       folder: paths.folder,
@@ -158,7 +159,7 @@ function checkCases({ provenance }: Model, { dataset, validationCases }: RunSetu
     if (gone.length === 0) return;
     fail(
       `Expected the cases of ${options.from} in the data set, but ${gone.length} of them (${gone.slice(0, 3).join(", ")}) ` +
-        `are not there; say with --fold which cases of this set train and which validate.`,
+        `${are(gone.length)} not there; say with --fold which cases of this set train and which validate.`,
     );
   }
   const known = validationCases.filter((id) => seen.has(id));
@@ -217,10 +218,13 @@ function compareSettings(options: PruneOptions, run: PruneFile, { plan }: RunSet
 }
 
 function describe({ netName, net, parameters, data, settings, ...run }: PruneFile): string {
-  const checked = run.fold === null ? "no validation" : `${run.validationCases.length} validate (fold ${run.fold})`;
+  const checked =
+    run.fold === null
+      ? "no validation"
+      : `${counted(run.validationCases.length, "validates", "validate")} (fold ${run.fold})`;
   return (
     `${netName} (${parameters.toLocaleString("en-US")} parameters, ${channelsOf(net)} channels) on ${data.name}: ` +
-    `${run.trainingCases.length} cases train, ${checked}; windows of ${settings.window.join("x")}, batch ${settings.batch}`
+    `${counted(run.trainingCases.length, "case trains", "cases train")}, ${checked}; windows of ${settings.window.join("x")}, batch ${settings.batch}`
   );
 }
 
@@ -228,7 +232,7 @@ function lengthsText({ pruning, calibration }: PruneFile): string {
   const { criterion, pick, remove, warmSteps, recoverySteps } = pruning;
   const ranked = pick === "random-at-largest" ? pick : `${pick} by ${criterion}`;
   return (
-    `${warmSteps} steps, then ${remove} ${remove === 1 ? "channel" : "channels"} at a time (${ranked}), ${recoverySteps} steps after each` +
+    `${counted(warmSteps, "step")}, then ${counted(remove, "channel")} at a time (${ranked}), ${counted(recoverySteps, "step")} after each` +
     (calibration ? ` (${(1000 * calibration.stepSeconds).toFixed(0)} ms a step of the whole net)` : "")
   );
 }

@@ -2,6 +2,7 @@ import type { Plan } from "../dataset/types.ts";
 import { countParameters } from "../net/count.ts";
 import { optionsOfPlan, parseNet } from "../net/make.ts";
 import type { NetSpec } from "../net/spec.ts";
+import { counted } from "../util/counted.ts";
 import { fail, UserError } from "../util/errors.ts";
 import { nearest } from "../util/nearest.ts";
 import type { ArmSpec, PruningSpec, SettingsSpec, StudySpec } from "./spec.ts";
@@ -131,7 +132,7 @@ function takeApart(entry: ArmSpec, number: number): Draft[] {
           };
           if (skipList.length > 1) draft.variant.push(skipWords(draft.skips));
           if (Array.isArray(bottleneck)) draft.variant.push(`bottleneck ${b}`);
-          if (Array.isArray(cases)) draft.variant.push(`${c} cases`);
+          if (Array.isArray(cases)) draft.variant.push(counted(c as number, "case"));
           drafts.push(draft);
         }
       }
@@ -157,7 +158,7 @@ function labelOf(draft: Draft, net: string, study: StudySpec): string {
     return [from.label, ...picked, ...variant].join(", ");
   }
   const parts = [pick ? `${pick} from ${net}` : net];
-  if (from.levels !== undefined && from.levels !== study.levels) parts.push(`${from.levels} levels`);
+  if (from.levels !== undefined && from.levels !== study.levels) parts.push(counted(from.levels, "level"));
   if (from.convs !== undefined && from.convs !== (study.convs ?? 2)) parts.push(`${from.convs} convs`);
   if (from.unit?.norm !== undefined) parts.push(`${from.unit.norm} norm`);
   if (from.unit?.order !== undefined) parts.push(from.unit.order);
@@ -166,7 +167,7 @@ function labelOf(draft: Draft, net: string, study: StudySpec): string {
   if (bottleneck !== undefined) parts.push(`bottleneck ${bottleneck}`);
   if (from.preset !== undefined && from.preset !== (study.preset ?? "strong")) parts.push(from.preset);
   if (from.pruning?.criterion !== undefined) parts.push(from.pruning.criterion);
-  if (cases !== undefined) parts.push(`${cases} cases`);
+  if (cases !== undefined) parts.push(counted(cases, "case"));
   return parts.join(", ");
 }
 

@@ -14,6 +14,7 @@ import { totalBytes } from "../train/memory.ts";
 import { type GivenSettings, resolveSettings } from "../train/presets.ts";
 import type { Progress } from "../train/progress.ts";
 import { memoryNeed } from "../train/setup.ts";
+import { counted } from "../util/counted.ts";
 import { fail, UserError } from "../util/errors.ts";
 import { lunetVersion } from "../util/version.ts";
 import { type Vec3, voxelCount } from "../volume/volume.ts";
@@ -259,7 +260,7 @@ function pruningOptions(spec: PruningSpec, pick: NonNullable<StudyArm["pick"]>):
 function budgetsOf(arms: readonly ResolvedArm[], configs: readonly RunConfigFile[]): Record<string, string> {
   const steps = (list: number[]): string => {
     const distinct = [...new Set(list)].sort((a, b) => a - b);
-    return distinct.length === 1 ? `${distinct[0]} steps` : `${distinct[0]} to ${distinct.at(-1)} steps`;
+    return distinct.length === 1 ? counted(distinct[0], "step") : `${distinct[0]} to ${distinct.at(-1)} steps`;
   };
   const trained = arms.filter(({ arm }) => arm.kind === "train");
   const pruned = configs.flatMap(({ pruning }) => (pruning ? [pruning] : []));

@@ -3,6 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { durationText, type Progress } from "../train/progress.ts";
+import { are, counted } from "../util/counted.ts";
 import { fail } from "../util/errors.ts";
 import { explainFileError } from "../util/files.ts";
 import {
@@ -125,9 +126,7 @@ async function openStudy(
   }
   const missing = missingRuns(folder, study);
   if (missing.length > 0) {
-    progress.say(
-      `making ${missing.length} run${missing.length > 1 ? "s" : ""} anew whose folder is gone: ${missing.join(", ")}`,
-    );
+    progress.say(`making ${counted(missing.length, "run")} anew whose folder is gone: ${missing.join(", ")}`);
     await writeStudy(folder, await resolveStudy(spec, scale, { threads, progress }), missing);
   }
   return study;
@@ -152,7 +151,7 @@ async function openRuns(
     open.push(await readConfig(folder, run));
   }
   const done = study.runs - open.length - failed;
-  if (done > 0) progress.say(`${done} of ${study.runs} runs are done`);
+  if (done > 0) progress.say(`${done} of ${counted(study.runs, "run")} ${are(done)} done`);
   if (failed > 0)
     progress.say(`${failed} failed before and ${failed > 1 ? "are" : "is"} left; do them again with --retry`);
   return open;

@@ -4,6 +4,7 @@ import type { Plan } from "../dataset/types.ts";
 import { countParameters } from "../net/count.ts";
 import { optionsOfPlan, parseNet } from "../net/make.ts";
 import type { NetSpec } from "../net/spec.ts";
+import { counted } from "../util/counted.ts";
 import { voxelCount } from "../volume/volume.ts";
 import { epochStepsOf, stepsInTime } from "./budget.ts";
 import { totalBytes } from "./memory.ts";
@@ -118,7 +119,7 @@ function recommend(
     const needed = Math.ceil((fewestSteps * least.stepSeconds) / 60);
     return {
       net: least.net,
-      why: `the fastest; ${least.steps[minutes]} steps are few, so give it about ${needed} minutes, or plan smaller steps with --seconds-per-step`,
+      why: `the fastest; ${counted(least.steps[minutes], "step is", "steps are")} few, so give it about ${counted(needed, "minute")}, or plan smaller steps with --seconds-per-step`,
     };
   }
   const best = fast[fast.length - 1];

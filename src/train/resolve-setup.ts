@@ -8,6 +8,7 @@ import type { Dataset, Plan, Region } from "../dataset/types.ts";
 import { countParameters } from "../net/count.ts";
 import { type MakeOptions, optionsOfPlan } from "../net/make.ts";
 import type { NetSpec, UnitSpec } from "../net/spec.ts";
+import { counted } from "../util/counted.ts";
 import { fail } from "../util/errors.ts";
 import { autoWeights, checkWeightCount } from "./class-weights.ts";
 import { resolveSettings } from "./presets.ts";
@@ -93,8 +94,8 @@ export function fitting(plan: Plan, dataset: Dataset, where: string): Plan {
   }
   if (plan.channels.length !== dataset.channels.length || values(plan.labels) !== values(dataset.labels)) {
     fail(
-      `Expected ${where} to fit the data set (${dataset.channels.length} channels, labels ${values(dataset.labels)}), but it ` +
-        `has ${plan.channels.length} channels and labels ${values(plan.labels)}; make a plan from this data set.`,
+      `Expected ${where} to fit the data set (${counted(dataset.channels.length, "channel")}, labels ${values(dataset.labels)}), but it ` +
+        `has ${counted(plan.channels.length, "channel")} and labels ${values(plan.labels)}; make a plan from this data set.`,
     );
   }
   return plan;

@@ -3,6 +3,7 @@ import type { PreparedCase } from "../dataset/types.ts";
 import type { Graph } from "../engine/graph.ts";
 import type { Backend, Trainer } from "../engine/types.ts";
 import { buildGraph, initialise } from "../net/build.ts";
+import { counted } from "../util/counted.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { Loader, LoaderData } from "./direct-loader.ts";
 import { type PlanOptions, planRun } from "./plan-run.ts";
@@ -99,7 +100,7 @@ async function loadStart({ readCheckpoint }: TrainingParts, trainer: Trainer): P
 }
 
 function planWords({ steps, epochSteps, calibration, settings }: RunFile): string {
-  const words = `${steps} steps in epochs of ${epochSteps}, ${settings.augment === "none" ? "no" : settings.augment} augmentation`;
+  const words = `${counted(steps, "step")} in epochs of ${epochSteps}, ${settings.augment === "none" ? "no" : settings.augment} augmentation`;
   if (!calibration) return words;
   return `${words}: ${(1000 * calibration.stepSeconds).toFixed(0)} ms a step, about ${durationText(steps * calibration.stepSeconds)} of training`;
 }

@@ -5,6 +5,7 @@ import type { TensorMap, Trainer } from "../engine/types.ts";
 import { quantile } from "../evaluate/bootstrap.ts";
 import type { Model } from "../model/types.ts";
 import { withoutHeads } from "../net/build.ts";
+import { counted } from "../util/counted.ts";
 import { replan } from "./budget.ts";
 import type { Best, Checkpoint } from "./checkpoint.ts";
 import { dropoutFactors } from "./dropout.ts";
@@ -106,7 +107,7 @@ export async function runSession(session: Session, start: Checkpoint): Promise<R
     await store.writeRun(run);
     if (Math.abs(steps / told - 1) < tellShare) return;
     told = steps;
-    progress.say(`${(1000 * pace).toFixed(0)} ms a step: now ${steps} steps, to end in time`);
+    progress.say(`${(1000 * pace).toFixed(0)} ms a step: now ${counted(steps, "step")}, to end in time`);
   };
 
   let outOfTime = false;

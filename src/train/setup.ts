@@ -15,6 +15,7 @@ import { planFromJson } from "../model/header.ts";
 import { buildGraph } from "../net/build.ts";
 import { type MakeOptions, parseNet } from "../net/make.ts";
 import type { NetSpec, UnitSpec } from "../net/spec.ts";
+import { are, counted } from "../util/counted.ts";
 import { fail, UserError } from "../util/errors.ts";
 import { readJson } from "../util/files.ts";
 import { spacingOf, type Vec3, voxelCount } from "../volume/volume.ts";
@@ -129,8 +130,8 @@ export async function setUpAgain(
   const gone = [...run.trainingCases, ...run.validationCases].filter((id) => !here.has(id));
   if (gone.length > 0) {
     fail(
-      `The run was started with ${run.trainingCases.length + run.validationCases.length} cases, but ${gone.length} of them ` +
-        `(${gone.slice(0, 3).join(", ")}) are no longer in the data set; put them back, or start a new run.`,
+      `The run was started with ${counted(run.trainingCases.length + run.validationCases.length, "case")}, but ${gone.length} of them ` +
+        `(${gone.slice(0, 3).join(", ")}) ${are(gone.length)} no longer in the data set; put ${gone.length === 1 ? "it" : "them"} back, or start a new run.`,
     );
   }
   const value = await readJson(planPath);

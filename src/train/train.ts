@@ -4,6 +4,7 @@ import { type BackendOptions, createBackend, type EngineName } from "../engine/b
 import { planMemory } from "../engine/wasm/plan-memory.ts";
 import { supervisedLevels } from "../net/build.ts";
 import type { NetSpec } from "../net/spec.ts";
+import { counted } from "../util/counted.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import type { Budget } from "./budget.ts";
 import { readCheckpoint } from "./checkpoint.ts";
@@ -73,7 +74,7 @@ export async function trainNet(options: TrainOptions): Promise<TrainResult> {
   const setup = previous ? await setUpAgain(options, previous, paths.plan) : await setUpRun(options, progress);
   if (previous) compareSettings(options, previous, setup);
   if (previous?.state === "finished") {
-    progress.say(`The run in ${options.out} is finished already (${previous.steps} steps).`);
+    progress.say(`The run in ${options.out} is finished already (${counted(previous.steps, "step")}).`);
     return { run: previous, folder: paths.folder, seconds: 0 };
   }
   const teachers = setup.settings.distil && (await readTeachers(setup.settings.distil, setup, previous?.teachers));
@@ -127,9 +128,10 @@ function compareSettings(options: TrainOptions, run: RunFile, { plan }: RunSetup
 }
 
 function describe({ netName, parameters, dataset, settings, fold, trainingCases, validationCases }: RunSetup): string {
-  const checked = fold === null ? "no validation" : `${validationCases.length} validate (fold ${fold})`;
+  const checked =
+    fold === null ? "no validation" : `${counted(validationCases.length, "validates", "validate")} (fold ${fold})`;
   return (
-    `${netName} (${parameters.toLocaleString("en-US")} parameters) on ${dataset.name}: ${trainingCases.length} cases train, ` +
+    `${netName} (${parameters.toLocaleString("en-US")} parameters) on ${dataset.name}: ${counted(trainingCases.length, "case trains", "cases train")}, ` +
     `${checked}; windows of ${settings.window.join("x")}, batch ${settings.batch}`
   );
 }
@@ -155,6 +157,6 @@ function tellTeachers(
   const seen = validationCases.filter((id) => teacherCases.includes(id)).length;
   if (seen === 0) return;
   progress.say(
-    `${seen} of the ${validationCases.length} cases that validate trained a model of --distil: their Dice will be too good`,
+    `${seen} of ${counted(validationCases.length, "validation case")} trained a model of --distil: their Dice will be too good`,
   );
 }
