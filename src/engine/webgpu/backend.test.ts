@@ -1,9 +1,9 @@
 import { afterEach, expect, test, vi } from "vitest";
+import { describeOnGpu, newDevice } from "../../../test/webgpu.fixture.ts";
 import type { Vec3 } from "../../volume/volume.ts";
 import { conformanceCase } from "../conformance-cases.ts";
 import type { Trainer } from "../types.ts";
 import { createWebGpuBackend, DeviceLostError, type WebGpuBackend, type WebGpuOptions } from "./backend.ts";
-import { describeOnGpu, newDevice } from "./testing.ts";
 
 const cube: Vec3 = [3, 3, 3];
 /** One pool, planes of 9 KB and few parameters. */

@@ -11,6 +11,11 @@ export interface WebGpuBackend extends Backend {
   readonly adapterName: string;
 }
 
+/**
+ * WGSL kernels on a graphics card, in float32: in browsers, and in Node through the optional package "webgpu". `recompute` is ignored:
+ * activations stay on the device. Throws a UserError where there is no adapter; calls reject with a {@link DeviceLostError} once the
+ * device is lost.
+ */
 export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<WebGpuBackend> {
   const gpu = await openGpu(options);
   return {

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { describeOnGpu, newDevice } from "../../../test/webgpu.fixture.ts";
 import { createBackend } from "../backend.ts";
 import { conformanceCases, defaultTolerances, runConformance } from "../conformance.ts";
 import { createReferenceBackend } from "../reference/backend.ts";
 import type { Backend } from "../types.ts";
 import { chosenCases, tolerancesOf } from "./conformance-cases.ts";
-import { describeOnGpu, newDevice } from "./testing.ts";
 
 const cases = conformanceCases();
 

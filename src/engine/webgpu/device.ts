@@ -98,12 +98,10 @@ export async function openGpu(options: WebGpuOptions = {}): Promise<Gpu> {
     ...caches,
     check,
     async finish(work) {
-      const never = whenLost.then(() => new Promise<never>((_, reject) => reject(lost ?? new Error("closed"))));
-      never.catch(() => {});
       try {
-        return await Promise.race([work, never]);
+        return await work;
       } catch (error) {
-        // A lost device rejects what waits for it, before or after it tells that it is lost.
+        // A lost device rejects what waits for it, and may tell only a moment later that it is lost.
         await Promise.race([whenLost, new Promise((resolve) => setTimeout(resolve, 50))]);
         check();
         throw error;
