@@ -231,5 +231,24 @@ test("public sets by name and by task; names from addresses", () => {
   expect(new Set(publicSets.flatMap(({ name, url: at, md5: sum }) => [name, at, sum])).size).toBe(30);
   for (const set of publicSets) expect(set.md5).toMatch(/^[\da-f]{32}$/);
   expect(nameOf("https://a.org/x/Task%2004.tar.gz?sig=1")).toBe("Task_04");
+  expect(nameOf("https://a.org/100%_%ff.tar")).toBe("100___ff");
   expect(() => nameOf("https://a.org/")).toThrow("has no file name");
+});
+
+test("two calls at once do not unpack into one place", async () => {
+  handlers = [serve(archive)];
+  const out = join(root, "twice");
+  const both = await Promise.allSettled([get({}, { out }), get({}, { out })]);
+  expect(both.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+  const { reason } = both.find((one) => one.status === "rejected")!;
+  expect(reason.message).toMatch(new RegExp(`Process ${process.pid} on .* is getting .*test already; wait`));
+  expect(statSync(join(out, "test/imagesTr/one.nii.gz")).size).toBe(300_000);
+  expect(readdirSync(out)).toEqual(["test"]);
+});
+
+test("a server that cuts every answer and begins anew is given up, though the cuts lie further and nearer", async () => {
+  const cut = (most: number) => serve(archive, { most, ranges: false });
+  handlers = [150_000, 100_000, 140_000, 90_000, 130_000].map(cut);
+  await expect(get({}, { fetch: { attempts: 4 } })).rejects.toThrow("4 times in a row");
+  expect(requests).toHaveLength(4);
 });

@@ -3,6 +3,7 @@ import { createReadStream } from "node:fs";
 import { mkdir, readdir, rename, rm, rmdir, stat, statfs } from "node:fs/promises";
 import { basename, join } from "node:path";
 import * as v from "valibot";
+import { takeLock } from "../study/lock.ts";
 import { fail, UserError } from "../util/errors.ts";
 import { explainFileError, readJson, writeFileAtomic } from "../util/files.ts";
 import { type FetchOptions, fetchFile, forget } from "./fetch.ts";
@@ -61,7 +62,7 @@ const recordSchema = v.object({
 
 /**
  * Gets an archive, checks it, and unpacks it to `out`/`name`, whole or not at all. What came of an earlier call is continued; `fresh` is
- * false where all of it was there. Throws a UserError where the folder holds something else, the disk is too small, the checksum is
+ * false where all of it was there. Throws a UserError where the folder holds something else, another process is at it, the disk is too small, the checksum is
  * wrong, or the archive is not to be trusted.
  */
 export async function download(
@@ -75,10 +76,19 @@ export async function download(
   await mkdir(work, { recursive: true }).catch((error) => {
     throw explainFileError(error, work) ?? error;
   });
+  // Two at once would unpack into one place, and each would take the other's half for its own.
+  const lock = await takeLock(join(work, "lock"));
+  if ("heldBy" in lock) {
+    const { pid, host } = lock.heldBy;
+    fail(`Process ${pid} on ${host} is getting ${folder} already; wait for it to end, or choose another --out.`);
+  }
   try {
+    const done = await recordOf(folder, request);
+    if (done) return { folder, record: done, fresh: false };
     const record = await fetchInto(folder, work, request, options);
     return { folder, record, fresh: true };
   } finally {
+    lock.release();
     // Whatever is left in it is for the next call.
     await rmdir(work).catch(() => undefined);
   }
@@ -204,9 +214,18 @@ export function bytesText(bytes: number): string {
 
 /** The name of a folder for an address: its last part without the endings of archives. */
 export function nameOf(url: string): string {
-  const last = decodeURIComponent(basename(new URL(url).pathname));
+  const last = basename(new URL(url).pathname).replace(/(%[\da-f]{2})+/gi, decoded);
   const name = last.replace(/(\.tar)?(\.gz|\.tgz|\.tar)?$/i, "").replace(/[^\w.-]+/g, "_");
   return /^\.*$/.test(name)
     ? fail(`${url} has no file name; give the data a name: lunet download NAME --url ...`)
     : name;
+}
+
+/** What a part of an address stands for, or itself where it is no UTF-8. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }

@@ -47,7 +47,8 @@ const passing = [408, 425, 429, 500, 502, 503, 504];
  */
 export async function fetchFile(url: string, path: string, options: FetchOptions = {}): Promise<void> {
   const { attempts = 6, pause = (n: number) => Math.min(30_000, 500 * 2 ** n) } = options;
-  let before = -1;
+  // The most that ever was there: a server that knows no ranges begins anew each time, and must not do so for ever.
+  let most = -1;
   for (let attempt = 0; ; ) {
     options.signal?.throwIfAborted();
     try {
@@ -56,8 +57,8 @@ export async function fetchFile(url: string, path: string, options: FetchOptions
       options.signal?.throwIfAborted();
       if (!(error instanceof Passing)) throw explainFileError(error, path) ?? error;
       const have = await sizeOf(path);
-      attempt = have > before && before >= 0 ? 1 : attempt + 1;
-      before = have;
+      attempt = have > most ? 1 : attempt + 1;
+      most = Math.max(most, have);
       if (attempt >= attempts) {
         fail(
           `${url}: ${error.message}, ${attempts} times in a row; check the connection (a proxy is used with NODE_USE_ENV_PROXY=1 and ` +
