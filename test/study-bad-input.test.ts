@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
@@ -138,6 +138,10 @@ describe("a study without Slurm", () => {
       [file, "--out", out],
       `${out} holds another study than asked for now (it differs in steps); choose another --out, or ask for the same to go on.`,
     );
+    // The same data by another path are the same study.
+    await symlink(data, join(folder, "link"));
+    await writeFile(file, `${head().replace(data, join(folder, "link"))}${arms}`);
+    await refused([file, "--out", out, "--executor", "slurm"], /^lunet: Expected Slurm's command sbatch/);
     // A folder that has lost its study.json is not taken for a new one.
     await mkdir(join(folder, "lost", "runs", "0001"), { recursive: true });
     await writeFile(join(folder, "lost", "runs", "0001", "result.json"), "{}");

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
@@ -117,7 +117,7 @@ async function openStudy(
   }
   const study = await readStudy(folder);
   const keys = new Set([...Object.keys(spec), ...Object.keys(study.spec)]) as Set<keyof StudySpec>;
-  const differs = [...keys].filter((key) => JSON.stringify(spec[key]) !== JSON.stringify(study.spec[key]));
+  const differs = [...keys].filter((key) => stated(spec, key) !== stated(study.spec, key));
   if (differs.length > 0 || study.scale !== scale) {
     fail(
       `${out} holds another study than asked for now (it differs in ${differs.join(", ") || "scale"}); choose another --out, or ask for ` +
@@ -130,6 +130,13 @@ async function openStudy(
     await writeStudy(folder, await resolveStudy(spec, scale, { threads, progress }), missing);
   }
   return study;
+}
+
+/** What a study states, to be compared: of a folder the place that it is, by whatever path. */
+function stated(spec: StudySpec, key: keyof StudySpec): string | undefined {
+  const value = spec[key];
+  const isPlace = key === "data" || key === "images" || key === "labels";
+  return JSON.stringify(isPlace && typeof value === "string" && existsSync(value) ? realpathSync(value) : value);
 }
 
 /** Configurations of the runs that are to be done now. */
