@@ -330,6 +330,25 @@ describe("a damaged case among many", () => {
     ]);
   });
 
+  it("is left out of pruning, also where a model trained on it is pruned", async () => {
+    const trained = join(folder, "trained");
+    await works(["train", folder, "--out", trained, ...small, "--folds", "4"]);
+    await damage();
+    const steps = ["--warm-steps", "1", "--recovery-steps", "1", "--until", "removed=1", "--threads", "1"];
+    for (const net of [
+      ["--net", "lean:2", "--levels", "2", "--convs", "1", "--folds", "4"],
+      ["--from", trained],
+    ]) {
+      const pruning = ["prune", folder, "--out", out(), "--force", ...steps, ...net];
+      await refused(pruning, /none \(e\); add the labels/);
+      await works([...pruning, "--skip-bad"]);
+      const run = JSON.parse(await readFile(join(out(), "prune.json"), "utf8"));
+      expect(run.skipped.map((bad: { case: string }) => bad.case)).toEqual(["b", "e"]);
+      expect([...run.trainingCases, ...run.validationCases].sort()).toEqual(["a", "c", "d", "f"]);
+    }
+    await works(["prune", "--resume", "--out", out()]);
+  });
+
   it("with a plan and folds of its own", async () => {
     await damage();
     await works(planning("--skip-bad", "--out", join(folder, "plan.json")));

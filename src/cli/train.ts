@@ -33,7 +33,6 @@ interface TrainCommandOptions extends TrainingOptions {
   steps?: number;
   lowMemory?: boolean;
   jobs?: number;
-  skipBad?: boolean;
   tiles?: TrainOptions["tiles"];
 }
 
@@ -45,16 +44,7 @@ const command = new Command("train")
   .argument("[data]", "data set folder with dataset.json (nnU-Net raw or MSD layout)");
 
 addGroups(command, [
-  [
-    "Data:",
-    [
-      ...dataOptions("fold that validates, from 0; all trains every fold; none trains on all cases (default: 0)"),
-      option(
-        "--skip-bad",
-        "leave out cases that cannot be read or do not fit the others; run.json tells which and why",
-      ),
-    ],
-  ],
+  ["Data:", dataOptions("fold that validates, from 0; all trains every fold; none trains on all cases (default: 0)")],
   [
     "Run:",
     [
@@ -112,7 +102,6 @@ plan.json and cross-validation.json (settings and summary).`,
       ...trainingOptionsOf(data, { ...options, fold: all ? undefined : options.fold }),
       budget: stated ? parseBudget({ minutes, epochs, steps }) : undefined,
       lowMemory: options.lowMemory,
-      skipBad: options.skipBad,
       tiles: options.tiles,
       progress: createProgress(process.stderr),
     };

@@ -24,6 +24,7 @@ export interface TrainingOptions {
   fold?: string;
   folds?: number;
   groups?: string;
+  skipBad?: boolean;
   preset?: string;
   epochSteps?: number;
   lr?: number;
@@ -79,6 +80,10 @@ export function dataOptions(folds = "fold that validates, from 0; none trains on
     option(
       "--groups <how>",
       "keep a subject's cases in one fold: pattern like '^(sub-[0-9]+)', or .json/.csv/.tsv table",
+    ),
+    option(
+      "--skip-bad",
+      "leave out cases that cannot be read or do not fit the others; the record of the run tells which and why",
     ),
     option("--plan <file>", "a plan.json to use instead of planning"),
     option(
@@ -185,6 +190,7 @@ export function trainingOptionsOf(data: string | undefined, options: TrainingOpt
     fold: options.fold === undefined ? undefined : parseFold(options.fold),
     folds: options.folds,
     groups: options.groups,
+    skipBad: options.skipBad,
     preset: options.preset === undefined ? undefined : parsePreset(options.preset),
     epochSteps: options.epochSteps,
     engine: options.engine,

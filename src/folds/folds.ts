@@ -14,16 +14,8 @@ import { readTeachers } from "../train/distil.ts";
 import { availableBytes, sizeText, totalBytes } from "../train/memory.ts";
 import { durationText, silentProgress } from "../train/progress.ts";
 import { checkSameSettings, clearRunFolder, openFolder, runPaths } from "../train/run-folder.ts";
-import {
-  checkRunMemory,
-  dataRecord,
-  type RunPlace,
-  type RunSetup,
-  runNeed,
-  setUpAgain,
-  setUpRun,
-  statedOptions,
-} from "../train/setup.ts";
+import { checkRunMemory, type RunPlace, runNeed } from "../train/run-memory.ts";
+import { dataRecord, type RunSetup, setUpAgain, setUpRun, statedOptions } from "../train/setup.ts";
 import type { TrainOptions } from "../train/train.ts";
 import { are, counted } from "../util/counted.ts";
 import { fail } from "../util/errors.ts";

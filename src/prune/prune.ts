@@ -9,7 +9,8 @@ import { createWorkerLoader } from "../train/loader.ts";
 import { prepareCases } from "../train/prepare.ts";
 import { silentProgress } from "../train/progress.ts";
 import { checkSameSettings } from "../train/run-folder.ts";
-import { checkRunMemory, dataRecord, type RunSetup, setUpAgain, setUpRun, statedOptions } from "../train/setup.ts";
+import { checkRunMemory } from "../train/run-memory.ts";
+import { dataRecord, type RunSetup, setUpAgain, setUpRun, statedOptions } from "../train/setup.ts";
 import { are, counted } from "../util/counted.ts";
 import { fail } from "../util/errors.ts";
 import { writeFileAtomic } from "../util/files.ts";
@@ -151,10 +152,15 @@ function startingFrom({ net, plan, provenance }: Model, options: PruneOptions): 
 }
 
 /** Cases of the model must be there; cases it has trained on must not judge it. */
-function checkCases({ provenance }: Model, { dataset, validationCases }: RunSetup, options: PruneOptions): void {
+function checkCases(
+  { provenance }: Model,
+  { dataset, validationCases, skipped = [] }: RunSetup,
+  options: PruneOptions,
+): void {
   const seen = new Set(provenance.trainingCases);
   if (options.fold === undefined) {
-    const here = new Set(dataset.training.map(({ id }) => id));
+    // Cases that --skip-bad left out are there.
+    const here = new Set([...dataset.training.map(({ id }) => id), ...skipped.map((bad) => bad.case)]);
     const gone = [...provenance.trainingCases, ...provenance.validationCases].filter((id) => !here.has(id));
     if (gone.length === 0) return;
     fail(
@@ -191,6 +197,7 @@ function recordOf(options: PruneOptions, setup: RunSetup, model: Model | null): 
     pruning,
     trainingCases: setup.trainingCases,
     validationCases: setup.validationCases,
+    ...(setup.skipped ? { skipped: setup.skipped } : {}),
     ...(model?.provenance.teacherCases ? { teacherCases: model.provenance.teacherCases } : {}),
     state: "running",
     result: null,

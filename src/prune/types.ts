@@ -1,3 +1,4 @@
+import type { SkippedCase } from "../dataset/measure.ts";
 import type { EngineName } from "../engine/backend.ts";
 import type { NetSpec } from "../net/spec.ts";
 import type { TrainSettings } from "../train/presets.ts";
@@ -198,6 +199,8 @@ export interface PruneFile {
   replans?: { size: number; recoverySteps: number }[];
   trainingCases: string[];
   validationCases: string[];
+  /** As in run.json. */
+  skipped?: SkippedCase[];
   /** Of the model that was pruned, as Provenance.teacherCases. */
   teacherCases?: string[];
   state: "running" | "interrupted" | "finished" | "stopped at the time limit";

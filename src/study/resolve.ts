@@ -13,7 +13,7 @@ import type { PruneOptions } from "../prune/types.ts";
 import { totalBytes } from "../train/memory.ts";
 import { type GivenSettings, resolveSettings } from "../train/presets.ts";
 import type { Progress } from "../train/progress.ts";
-import { memoryNeed } from "../train/setup.ts";
+import { memoryNeed } from "../train/run-memory.ts";
 import { counted } from "../util/counted.ts";
 import { fail, UserError } from "../util/errors.ts";
 import { lunetVersion } from "../util/version.ts";

@@ -10,7 +10,7 @@ import { type Vec3, voxelCount } from "../volume/volume.ts";
 import { checkMemory, sizeText, totalBytes } from "./memory.ts";
 import { plannedNet, preparedVoxels } from "./plan-nets.ts";
 import { presetSettings } from "./presets.ts";
-import { memoryNeed } from "./setup.ts";
+import { memoryNeed } from "./run-memory.ts";
 import type { StepRate } from "./step-rate.ts";
 
 /** What training may take. */

@@ -9,7 +9,7 @@ import { voxelCount } from "../volume/volume.ts";
 import { epochStepsOf, stepsInTime } from "./budget.ts";
 import { totalBytes } from "./memory.ts";
 import { presetSettings } from "./presets.ts";
-import { memoryNeed } from "./setup.ts";
+import { memoryNeed } from "./run-memory.ts";
 import type { StepRate } from "./step-rate.ts";
 import { voxelsPerCase } from "./validate.ts";
 

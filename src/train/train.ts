@@ -16,16 +16,9 @@ import { prepareCases } from "./prepare.ts";
 import { trainSpecOf } from "./presets.ts";
 import { type Progress, silentProgress } from "./progress.ts";
 import { checkSameSettings, clearRunFolder, openRunFolder, type RunFile, runPaths } from "./run-folder.ts";
+import { checkRunMemory } from "./run-memory.ts";
 import { runTraining } from "./run-training.ts";
-import {
-  checkRunMemory,
-  dataRecord,
-  type RunSetup,
-  type SetupOptions,
-  setUpAgain,
-  setUpRun,
-  statedOptions,
-} from "./setup.ts";
+import { dataRecord, type RunSetup, type SetupOptions, setUpAgain, setUpRun, statedOptions } from "./setup.ts";
 
 export interface TrainOptions extends SetupOptions {
   /** Run folder. */
@@ -79,7 +72,7 @@ export async function trainNet(options: TrainOptions): Promise<TrainResult> {
   }
   const teachers = setup.settings.distil && (await readTeachers(setup.settings.distil, setup, previous?.teachers));
   const teacherCases = teachers && casesOfTeachers(teachers, setup.trainingCases);
-  await checkRunMemory(setup, { lowMemory, threads: options.threads });
+  await checkRunMemory(setup, { lowMemory, threads: options.threads }, teachers?.models);
   if (!previous) {
     await clearRunFolder(paths);
     await writeFileAtomic(paths.plan, `${JSON.stringify(setup.plan, null, 2)}\n`);

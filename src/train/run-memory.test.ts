@@ -4,7 +4,7 @@ import { planMemory, planMeterMemory } from "../engine/wasm/plan-memory.ts";
 import { buildGraph } from "../net/build.ts";
 import { parseNet } from "../net/make.ts";
 import { presetSettings, trainSpecOf } from "./presets.ts";
-import { memoryNeed } from "./setup.ts";
+import { checkTeacherMemory, memoryNeed } from "./run-memory.ts";
 
 const net = parseNet("unet:4", { levels: 3, convs: 2, inputChannels: 1, outputChannels: 2 });
 const patch: [number, number, number] = [32, 32, 32];
@@ -36,4 +36,16 @@ test("a run that ranks channels needs what its meter needs, where that is more",
     expect(meter).toBeGreaterThan(bytes(false));
     expect(bytes(true)).toBe(meter);
   }
+});
+
+test("models to learn from must fit beside the cases: a shared net once, different ones together", () => {
+  const wide = parseNet("unet:16", { levels: 3, convs: 2, inputChannels: 1, outputChannels: 2 });
+  const bytes = (of: typeof net): number => planMemory(buildGraph(of, { batch: 1, shape: patch }), undefined).total;
+  const fits = (teachers: { net: typeof net; plan: Plan }[], available: number) =>
+    checkTeacherMemory(1000, teachers, { available });
+  const [small, large] = [net, wide].map((of) => ({ net: of, plan }));
+  fits([small, small], 1000 + bytes(net));
+  fits([small, large], 1000 + bytes(net) + bytes(wide));
+  expect(() => fits([small, large], 999 + bytes(net) + bytes(wide))).toThrow(/^The models of --distil and the cases/);
+  expect(() => fits([large], 999 + bytes(wide))).toThrow(/^The model of --distil .* learn from a smaller model/);
 });
