@@ -6,7 +6,7 @@ import { writeFileAtomic } from "../util/files.ts";
 import { readVolume, writeVolume } from "../volume/files.ts";
 import { writeNifti } from "../volume/nifti.ts";
 import { reorient } from "../volume/orientation.ts";
-import { runDemo } from "./demo.ts";
+import { diceCurves, runDemo } from "./demo.ts";
 
 let folder: string;
 const said: string[] = [];
@@ -75,4 +75,14 @@ it("shows scans of several channels in one file, the same way up however they ar
   }
   expect(pictures[0]).toHaveLength(1); // the one validation scan
   expect(pictures[1]).toEqual(pictures[0]);
+});
+
+it("draws a curve for each region where the net has these, not for each label", () => {
+  const labels = [0, 1, 2, 3].map((value) => ({ value, name: `label ${value}` }));
+  const regions = ["whole", "core"].map((name, i) => ({ name, values: [1, 2].slice(i), paint: i + 1 }));
+  const records = [{ step: 5, validationDice: [0.5, 0.25] }] as never;
+  expect(diceCurves(records, { plan: { labels, regions } as never })).toEqual([
+    { name: "validation whole", points: [[5, 0.5]] },
+    { name: "validation core", points: [[5, 0.25]] },
+  ]);
 });

@@ -5,6 +5,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { readCase } from "../dataset/load.ts";
 import { type PhantomDatasetOptions, writePhantomDataset } from "../dataset/phantom-dataset.ts";
 import { readDataset } from "../dataset/read.ts";
+import { targetNames } from "../dataset/regions.ts";
 import { readChannels, readVolume } from "../dataset/scan.ts";
 import type { Dataset } from "../dataset/types.ts";
 import { createBackend } from "../engine/backend.ts";
@@ -99,7 +100,7 @@ export async function runDemo(options: DemoOptions): Promise<{ page: string; sum
     trainingSeconds: trained.seconds,
     steps: trained.run.result?.last.step ?? trained.run.steps,
     loss: records.map(({ step, loss }) => [step, loss]),
-    dice: diceCurves(records, dataset),
+    dice: diceCurves(records, model),
     summary,
     pictures: await picturesOf(inputs, cases, folder),
     next: nextSteps(options, unseen),
@@ -149,16 +150,18 @@ async function predictUnseen(work: Unseen): Promise<{ inputs: PredictInput[]; ca
   return { inputs, cases };
 }
 
-function diceCurves(records: readonly EpochRecord[], dataset: Dataset): { name: string; points: [number, number][] }[] {
-  return dataset.labels
-    .filter(({ value }) => value !== 0)
-    .map(({ name }, i) => ({
-      name: `validation ${name}`,
-      points: records.flatMap(({ step, validationDice }): [number, number][] => {
-        const dice = validationDice?.[i];
-        return typeof dice === "number" ? [[step, dice]] : [];
-      }),
-    }));
+/** One curve for each class, or region where the model has these. */
+export function diceCurves(
+  records: readonly EpochRecord[],
+  { plan }: Pick<Model, "plan">,
+): { name: string; points: [number, number][] }[] {
+  return targetNames(plan).map((name, i) => ({
+    name: `validation ${name}`,
+    points: records.flatMap(({ step, validationDice }): [number, number][] => {
+      const dice = validationDice?.[i];
+      return typeof dice === "number" ? [[step, dice]] : [];
+    }),
+  }));
 }
 
 /** The best, the middle and the worst case by mean Dice; scans of more than one slice are turned upright (RAS+). */

@@ -43,14 +43,10 @@ interface PredictCommandOptions {
 /** Cases that are named as those with the least sure predictions. */
 const shownUnsure = 5;
 
-const whole =
-  (least: number) =>
-  (text: string): number => {
-    if (!/^\d+$/.test(text) || Number(text) < least) {
-      throw new InvalidArgumentError(`Expected a whole number of ${least} or more.`);
-    }
-    return Number(text);
-  };
+const shiftCount = (text: string): number => {
+  if (!/^[0-7]$/.test(text)) throw new InvalidArgumentError("Expected a whole number from 0 to 7.");
+  return Number(text);
+};
 
 const share = (text: string): number => {
   const value = Number(text);
@@ -110,7 +106,7 @@ export const predictCommand = new Command("predict")
     new Option(
       "--shifts <n>",
       "average over n one-voxel shifts, 0 to 7 (default: as lunet best chose, else 0)",
-    ).argParser(whole(0)),
+    ).argParser(shiftCount),
   )
   .option("--mirror", "average over mirror images along the axes that the plan allows (default: as lunet best chose)")
   .option("--no-mirror", "do not, whatever lunet best chose")
