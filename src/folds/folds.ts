@@ -203,10 +203,11 @@ async function findStarted(options: FoldsOptions, paths: FoldsPaths): Promise<Op
   const { jobs, ...stated } = options;
   const same = { ...statedOptions(stated, record.settings, plan), ...options.budget };
   // Whether an epoch was given decides nothing here: the runs hold theirs and the rest is started as the first was.
-  checkSameSettings(same, { ...record, fold: null, epochSteps: record.epochSteps as number });
+  const { epochSteps, asked } = record;
+  checkSameSettings(same, { ...record, fold: null, epochSteps: epochSteps as number, tiles: asked.tiles });
   const { train: trainingCases, val: validationCases } = record.cases[0];
   const setup = await setUpAgain(
-    { ...options, skipBad: record.asked.skipBad },
+    { ...options, skipBad: asked.skipBad },
     { ...record, fold: 0, trainingCases, validationCases },
     paths.plan,
   );

@@ -17,7 +17,7 @@ import type { TrainOptions } from "./train.ts";
 import { type Validator, voxelsPerCase } from "./validate.ts";
 
 /** Of a run's options, what its record holds beside the setup. */
-export type PlanOptions = Pick<TrainOptions, "budget" | "epochSteps" | "folds" | "groups" | "settings">;
+export type PlanOptions = Pick<TrainOptions, "budget" | "epochSteps" | "folds" | "groups" | "settings" | "tiles">;
 
 export interface PlanParts {
   trainer: Trainer;
@@ -66,6 +66,7 @@ export async function planRun(
     ...(options.groups === undefined ? {} : { groups: options.groups }),
     mirrorAxes: plan.mirrorAxes,
     engine: parts.engine,
+    ...(options.tiles === undefined ? {} : { tiles: options.tiles }),
     settings,
     budget,
     epochSteps,

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { access, constants, mkdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { SkippedCase } from "../dataset/measure.ts";
-import type { EngineName } from "../engine/backend.ts";
+import type { BackendOptions, EngineName } from "../engine/backend.ts";
 import { foldsFileName } from "../model/files.ts";
 import type { NetSpec } from "../net/spec.ts";
 import { fail } from "../util/errors.ts";
@@ -41,6 +41,8 @@ export interface RunFile {
   /** As in plan.json. */
   mirrorAxes: number[];
   engine: EngineName;
+  /** The register tile that was asked for; a resumed run rounds as it began. */
+  tiles?: BackendOptions["tiles"];
   settings: TrainSettings;
   budget: Budget;
   /** Fixed at the start; changed when a run in minutes meets another pace than it measured. */
@@ -173,7 +175,7 @@ const optionOf = (key: string): string =>
 /** What a run was started with, as far as a resumed run must not change it. */
 export type StartedWith = Pick<
   RunFile,
-  "settings" | "netName" | "fold" | "folds" | "groups" | "engine" | "net" | "mirrorAxes" | "epochSteps"
+  "settings" | "netName" | "fold" | "folds" | "groups" | "engine" | "tiles" | "net" | "mirrorAxes" | "epochSteps"
 > &
   Partial<Pick<RunFile, "budget" | "steps">>;
 
@@ -193,6 +195,7 @@ export function checkSameSettings(
     folds: run.folds,
     groups: run.groups,
     engine: run.engine,
+    tiles: run.tiles,
     levels: run.net.pools.length + 1,
     convs: run.net.bottleneck.length,
     order: run.net.unit.order,

@@ -134,7 +134,7 @@ export async function setUpAgain(
 
 /** What was stated of the options that a started run must not change, by their keys in run.json. */
 export function statedOptions(
-  options: SetupOptions & Pick<Partial<RunFile>, "engine" | "epochSteps">,
+  options: SetupOptions & Pick<Partial<RunFile>, "engine" | "tiles" | "epochSteps">,
   settings: TrainSettings,
   plan: Plan,
 ): Record<string, unknown> {
@@ -147,6 +147,7 @@ export function statedOptions(
     folds,
     groups,
     engine,
+    tiles,
     levels,
     convs,
     order,
@@ -163,7 +164,7 @@ export function statedOptions(
   if (resolved.classWeights?.auto && settings.classWeights?.auto) resolved.classWeights = settings.classWeights;
   const stated = Object.fromEntries(keys.map((key) => [key, resolved[key as keyof typeof resolved]]));
   const shape = { netName: net, levels, convs, order, norm, slope };
-  return { preset, ...shape, fold, folds, groups, engine, mirrorAxes, epochSteps, ...stated };
+  return { preset, ...shape, fold, folds, groups, engine, tiles, mirrorAxes, epochSteps, ...stated };
 }
 
 async function readPlanFile(path: string, dataset: Dataset): Promise<Plan> {

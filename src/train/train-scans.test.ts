@@ -54,6 +54,19 @@ it("gives the weights and the log of a run from files", async () => {
   expect(records.map(numbers)).toEqual((await readLog(paths.log)).map(numbers));
 });
 
+it("resumes a run from files with the register tile that it began with", async () => {
+  const out = join(folder, "cut");
+  const stop = new AbortController();
+  const progress = { ...silentProgress, step: ({ step }: { step: number }) => (step === 6 ? stop.abort() : undefined) };
+  const begun = { ...options, data: join(folder, "data"), out, tiles: "fma-128", threads: 1 } as const;
+  expect((await trainNet({ ...begun, progress, signal: stop.signal })).run.state).toBe("interrupted");
+  await expect(trainNet({ out, resume: true, tiles: "mul-add-128" })).rejects.toThrow("another --tiles (fma-128)");
+  const { run } = await trainNet({ out, resume: true, threads: 1 });
+  expect(run).toMatchObject({ state: "finished", tiles: "fma-128" });
+  const [resumed, whole] = await Promise.all([out, join(folder, "run")].map((at) => loadModel(runPaths(at).last)));
+  expect(resumed.tensors).toEqual(whole.tensors);
+});
+
 it("ends after its step when it is stopped, and says which scan is missing", async () => {
   const stop = new AbortController();
   const stopped = await trainScans({

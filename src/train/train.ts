@@ -84,7 +84,8 @@ export async function trainNet(options: TrainOptions): Promise<TrainResult> {
   const { training, validation } = await prepareCases(setup, progress);
   for (const warning of missingClasses(training, setup)) progress.say(warning);
   const engine = previous?.engine ?? options.engine ?? "wasm";
-  const { threads, tiles } = options;
+  const { threads } = options;
+  const tiles = previous ? previous.tiles : options.tiles;
   try {
     const backend = await createBackend({ name: engine, threads, tiles });
     try {
