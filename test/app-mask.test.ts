@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { diceByValue, differenceMap, referenceFor } from "../app/segment/compare.ts";
-import { countValues, createMask } from "../app/segment/mask.ts";
+import { countValues, createMask, mostStrokes } from "../app/segment/mask.ts";
 import { bytes, dice, duration, ml } from "../app/shared/format.ts";
 import type { Vec3, Volume } from "../src/volume/volume.ts";
 
@@ -62,6 +62,18 @@ describe("a mask that is drawn on", () => {
       { numRuns: 100 },
     );
   });
+});
+
+it("a mask stays edited when more strokes were drawn than can be taken back", () => {
+  const mask = createMask(empty([1, 1, 1]), [1, 1, 1]);
+  for (let i = 0; i <= mostStrokes; i++) {
+    mask.begin(1 + (i % 2));
+    mask.disc([0, 0, 0], 0, 0);
+    mask.end();
+  }
+  let taken = 0;
+  while (mask.undo()) taken++;
+  expect([taken, mask.volume.data[0], mask.edited]).toEqual([mostStrokes, 1, true]);
 });
 
 describe("a reference", () => {

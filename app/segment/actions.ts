@@ -5,10 +5,11 @@ import { reorient, restoreOrientation } from "../../src/volume/orientation.ts";
 import { spacingOf, type Volume } from "../../src/volume/volume.ts";
 import { askSure } from "../shared/ask.ts";
 import { leftModel } from "../shared/handover.ts";
-import { clearMessages, showError, showNotice } from "../shared/messages.ts";
+import { clearMessages, showError } from "../shared/messages.ts";
 import { askHelper } from "../shared/open-files.ts";
 import type { NamedFile, Scan } from "../shared/scan.ts";
 import { referenceFor } from "./compare.ts";
+import { upright } from "./frame.ts";
 import { createMask } from "./mask.ts";
 import { createRunner } from "./runner.ts";
 import { hasUnsaved, type ModelFile, type State, type Store } from "./state.ts";
@@ -30,8 +31,8 @@ export interface Actions {
   segment(): Promise<void>;
   cancel(): void;
   toggleSurface(value: number): Promise<void>;
-  /** Draws or erases; `work` calls the mask. An empty mask is made where there is none. */
-  stroke(work: (mask: NonNullable<State["mask"]>) => void): void;
+  /** Draws or erases; `work` calls the mask and tells whether voxels changed. An empty mask is made where there is none. */
+  stroke(work: (mask: NonNullable<State["mask"]>) => boolean): void;
   undo(): void;
   redo(): void;
   /** The mask on the grid of the scan's file. */
@@ -59,7 +60,7 @@ export function createActions(store: Store): Actions {
 
   const takeScan = (scan: Scan): void => {
     runner.stop();
-    const canonical = scan.volumes.map((volume) => reorient(volume));
+    const canonical = scan.volumes.map((volume) => reorient(upright(volume, scan)));
     const isCt = looksLikeCt(canonical[0]);
     store.set({
       scan: { scan, canonical, spacing: spacingOf(canonical[0]) },
@@ -78,29 +79,23 @@ export function createActions(store: Store): Actions {
       tool: "move",
       version: store.get().version + 1,
     });
-    if (scan.notes.length > 0) showNotice(scan.notes.join(" "));
   };
 
   /** Reads a scan; of two asked for, only the later one is taken. */
-  const readScan = async (read: () => Promise<void>): Promise<void> => {
+  const readScan = async <T>(read: (turn: number) => Promise<T>, take: (found: T) => void): Promise<void> => {
+    const turn = ++opened;
     store.set({ opening: true });
     try {
-      await read();
+      const found = await read(turn);
+      if (turn === opened) take(found);
     } finally {
-      store.set({ opening: false });
+      if (turn === opened) store.set({ opening: false });
     }
   };
 
   const touched = (change: Partial<State> = {}): void => {
     store.set({ ...change, version: store.get().version + 1 });
     surfaces.refresh();
-  };
-
-  const setModels = (models: readonly ModelFile[]): void => {
-    const { penLabel } = store.get();
-    const labels = models[0].model.plan.labels.filter(({ value }) => value !== 0);
-    const known = labels.some(({ value }) => value === penLabel);
-    store.set({ models, ...(known ? {} : { penLabel: labels[0]?.value ?? 1 }) });
   };
 
   const builtIn = async (): Promise<ModelFile> => {
@@ -124,14 +119,14 @@ export function createActions(store: Store): Actions {
           const fresh = await Promise.all(read);
           // One at a time they add up to an ensemble where they can vote together.
           const fits = own.length > 0 && JSON.stringify(votes(own[0])) === JSON.stringify(votes(fresh[0]));
-          setModels(fits ? [...own.filter(({ name }) => fresh.every((one) => one.name !== name)), ...fresh] : fresh);
+          const kept = fits ? own.filter(({ name }) => fresh.every((one) => one.name !== name)) : [];
+          store.set({ models: [...kept, ...fresh] });
         }
         if (others.length === 0 || !(await mayDrop("Open without saving"))) return;
-        const turn = ++opened;
-        await readScan(async () => {
-          const scan = await askHelper({ kind: "scan", files: others });
-          if (scan && turn === opened) takeScan(scan);
-        });
+        await readScan(
+          () => askHelper({ kind: "scan", files: others }),
+          (scan) => scan && takeScan(scan),
+        );
       }),
     openReference: (files) =>
       guarded(async () => {
@@ -142,34 +137,40 @@ export function createActions(store: Store): Actions {
         const like = { ...first, data: new Uint8Array(0) };
         const found = await askHelper({ kind: "labels", files, like, targets });
         if (!found || store.get().scan !== scan) return;
-        const data = referenceFor(found.volume, found.name, scan.canonical[0], targets.labels);
+        const data = referenceFor(upright(found.volume, scan.scan), found.name, scan.canonical[0], targets.labels);
         const { mask } = store.get();
         store.set({ reference: { name: found.name, data }, shown: mask ? "difference" : "reference", maskOn: true });
       }),
     openPhantom: () =>
       guarded(async () => {
         if (!(await mayDrop("Open without saving"))) return;
-        const turn = ++opened;
-        await readScan(async () => {
+        await readScan(
           // Each press makes another one.
-          const { scan, truth } = await askHelper({ kind: "phantom", index: turn });
-          if (turn !== opened) return;
-          takeScan(scan);
-          if (targetsOf(store.get()).labels.length === 3) {
-            store.set({ reference: { name: "truth of the phantom", data: reorient(truth).data } });
-          }
-        });
+          (turn) => askHelper({ kind: "phantom", index: turn }),
+          ({ scan, truth }) => {
+            takeScan(scan);
+            if (targetsOf(store.get()).labels.length === 3) {
+              store.set({ reference: { name: "truth of the phantom", data: reorient(truth).data } });
+            }
+          },
+        );
       }),
-    useBuiltIn: () => guarded(async () => setModels([await builtIn()])),
+    useBuiltIn: () => guarded(async () => store.set({ models: [await builtIn()] })),
     useTrained: () =>
       guarded(async () => {
-        const left = await leftModel();
-        setModels([left ? { ...left, model: readModel(left.bytes, left.name) } : await builtIn()]);
+        try {
+          const left = await leftModel();
+          if (left) return store.set({ models: [{ ...left, model: readModel(left.bytes, left.name) }] });
+        } catch (error) {
+          // Storage may be forbidden, or hold what an older version left.
+          showError(error);
+        }
+        store.set({ models: [await builtIn()] });
       }),
     removeModel: (model) =>
       guarded(async () => {
         const rest = store.get().models.filter((one) => one !== model);
-        setModels(rest.length > 0 ? rest : [await builtIn()]);
+        store.set({ models: rest.length > 0 ? rest : [await builtIn()] });
       }),
     async segment() {
       clearMessages();
@@ -179,16 +180,16 @@ export function createActions(store: Store): Actions {
     toggleSurface: (value) => guarded(() => surfaces.toggle(value)),
     stroke(work) {
       const { scan, models } = store.get();
-      if (!scan) return;
-      let { mask, labels } = store.get();
+      let { mask, labels, source } = store.get();
+      const isNew = mask === null;
+      if (!scan || (isNew && models.length === 0)) return;
       if (!mask) {
         const [{ shape, affine }] = scan.canonical;
         const empty = { data: new Uint8Array(shape[0] * shape[1] * shape[2]), shape, affine };
         mask = createMask(empty, scan.spacing);
-        labels = models[0].model.plan.labels;
+        ({ labels, dataset: source } = models[0].model.plan);
       }
-      work(mask);
-      touched({ mask, labels, maskOn: true });
+      if (work(mask) || isNew) touched({ mask, labels, source, maskOn: true });
     },
     undo() {
       if (store.get().mask?.undo()) touched();
@@ -199,7 +200,8 @@ export function createActions(store: Store): Actions {
     maskOnFile() {
       const { scan, mask } = store.get();
       if (!scan || !mask) return fail("There is no mask to save; segment a scan or draw one first.");
-      return restoreOrientation(mask.volume, scan.scan.volumes[0]);
+      const [first] = scan.scan.volumes;
+      return { ...restoreOrientation(mask.volume, upright(first, scan.scan)), affine: first.affine };
     },
   };
   return actions;
@@ -224,4 +226,10 @@ const votes = ({ model: { plan } }: ModelFile): unknown => [
 export function targetsOf({ mask, labels, models }: State): Targets {
   const plan = models[0]?.model.plan;
   return { labels: mask ? labels : (plan?.labels ?? []), regions: plan?.regions };
+}
+
+/** The label that the pen writes: the chosen one, else the first. A mask may have other labels than the models that are open. */
+export function penOf(state: State): number {
+  const values = targetsOf(state).labels.flatMap(({ value }) => (value === 0 ? [] : [value]));
+  return values.includes(state.penLabel) ? state.penLabel : (values[0] ?? 1);
 }

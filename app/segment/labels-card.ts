@@ -3,7 +3,7 @@ import { el, icon } from "../shared/dom.ts";
 import { dice, ml } from "../shared/format.ts";
 import { showError } from "../shared/messages.ts";
 import { acceptDrops, pickFiles, saveFile } from "../shared/open-files.ts";
-import { type Actions, targetsOf } from "./actions.ts";
+import type { Actions } from "./actions.ts";
 import { css, differenceLegend, labelColour } from "./colours.ts";
 import { diceByValue } from "./compare.ts";
 import { countValues } from "./mask.ts";
@@ -52,7 +52,11 @@ export function labelsCard(store: Store, actions: Actions): HTMLElement {
     const changed = (["mask", "version", "reference", "hidden", "surfaces", "labels"] as const).some(
       (key) => state[key] !== before[key],
     );
-    if (changed && state.mask) body.replaceChildren(...rows(state, store, actions));
+    if (!changed || !state.mask) return;
+    const focused = body.contains(document.activeElement) ? document.activeElement?.ariaLabel : null;
+    body.replaceChildren(...rows(state, store, actions));
+    const controls = [...body.querySelectorAll<HTMLElement>("input, button")];
+    if (focused) controls.find(({ ariaLabel }) => ariaLabel === focused)?.focus();
   });
   return card;
 }
@@ -198,10 +202,9 @@ function saveRow(store: Store, actions: Actions): HTMLElement {
   seg.addEventListener(
     "click",
     save(async () => {
-      const { scan, mask, models } = store.get();
-      const algorithm = `lunet ${models[0].model.plan.dataset}`;
-      const { labels } = targetsOf(store.get());
-      return segFile(actions.maskOnFile(), scan!.scan, labels, { algorithm, edited: mask?.edited ?? false });
+      const { scan, mask, labels, source } = store.get();
+      const choices = { algorithm: `lunet ${source}`, edited: mask?.edited ?? false };
+      return segFile(actions.maskOnFile(), scan!.scan, labels, choices);
     }),
   );
   store.watch(({ mask, scan }) => {

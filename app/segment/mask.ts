@@ -13,8 +13,11 @@ export interface Mask {
   readonly volume: Volume<Uint8Array>;
   /** Starts a stroke that writes `value`. */
   begin(value: number): void;
-  /** Fills a disc of a slice: `axis` is the one across it (0 D, 1 H, 2 W), `radius` in mm about the middle of a voxel. */
-  disc(centre: Vec3, axis: number, radius: number): void;
+  /**
+   * Fills a disc of a slice: `axis` is the one across it (0 D, 1 H, 2 W), `radius` in mm about the middle of a voxel. False when nothing
+   * changed.
+   */
+  disc(centre: Vec3, axis: number, radius: number): boolean;
   /** Ends the stroke; false when it changed nothing. */
   end(): boolean;
   undo(): boolean;
@@ -26,7 +29,7 @@ export interface Mask {
 }
 
 /** Strokes that can be taken back. */
-const most = 200;
+export const mostStrokes = 200;
 
 /** Makes a label map drawable; voxel sizes in mm along D, H, W. */
 export function createMask(volume: Volume<Uint8Array>, spacing: Vec3): Mask {
@@ -35,6 +38,7 @@ export function createMask(volume: Volume<Uint8Array>, spacing: Vec3): Mask {
   const done: Stroke[] = [];
   const undone: Stroke[] = [];
   let stroke: Stroke | null = null;
+  let forgotten = false;
 
   const write = (at: number): void => {
     if (!stroke || data[at] === stroke.after) return;
@@ -48,6 +52,7 @@ export function createMask(volume: Volume<Uint8Array>, spacing: Vec3): Mask {
       stroke = { places: [], before: [], after: value };
     },
     disc(centre, axis, radius) {
+      const before = stroke?.places.length;
       const reach = spacing.map((mm, a) => (a === axis ? 0 : Math.floor(radius / mm)));
       for (let d = -reach[0]; d <= reach[0]; d++) {
         for (let h = -reach[1]; h <= reach[1]; h++) {
@@ -58,12 +63,16 @@ export function createMask(volume: Volume<Uint8Array>, spacing: Vec3): Mask {
           }
         }
       }
+      return stroke?.places.length !== before;
     },
     end() {
       const changed = stroke !== null && stroke.places.length > 0;
       if (stroke && changed) {
         done.push(stroke);
-        if (done.length > most) done.shift();
+        if (done.length > mostStrokes) {
+          done.shift();
+          forgotten = true;
+        }
         undone.length = 0;
       }
       stroke = null;
@@ -90,7 +99,7 @@ export function createMask(volume: Volume<Uint8Array>, spacing: Vec3): Mask {
       return undone.length > 0;
     },
     get edited() {
-      return done.length > 0;
+      return forgotten || done.length > 0;
     },
   };
 }

@@ -8,13 +8,14 @@ export function scanCard(store: Store, actions: Actions): HTMLElement {
   const name = el("strong", { className: "cut" });
   const format = el("span", { className: "soft small" });
   const facts = el("p", { className: "soft small number" });
+  const notes = el("p", { className: "small", aria: { role: "status" } });
   const channel = el("select", { aria: { label: "Channel that is shown" } });
   channel.addEventListener("change", () => store.set({ channel: channel.selectedIndex }));
   const card = el(
     "section",
     { className: "card", aria: { label: "Scan" } },
     el("div", { className: "row spread" }, el("h2", {}, "Scan"), openButtons(actions, true)),
-    el("div", {}, el("div", { className: "row spread name" }, name, format), facts),
+    el("div", {}, el("div", { className: "row spread name" }, name, format), facts, notes),
     channel,
   );
   store.watch(({ scan, opening, channel: shown }, before) => {
@@ -28,6 +29,7 @@ export function scanCard(store: Store, actions: Actions): HTMLElement {
     const [d, h, w] = scan.canonical[0].shape;
     const size = [...scan.spacing].reverse().map((mm) => Number(mm.toFixed(2)));
     format.textContent = scan.scan.format;
+    notes.textContent = opening ? "" : scan.scan.notes.join(" ");
     facts.textContent = opening ? "" : `${w} x ${h} x ${d} voxels of ${size.join(" x ")} mm`;
     if (scan !== before.scan) {
       channel.replaceChildren(...scan.canonical.map((_, c) => el("option", {}, `Channel ${c + 1}`)));

@@ -1,7 +1,7 @@
 import { worldOf } from "../../src/volume/affine.ts";
 import { el, icon } from "../shared/dom.ts";
 import { showError } from "../shared/messages.ts";
-import { type Actions, targetsOf } from "./actions.ts";
+import { type Actions, penOf, targetsOf } from "./actions.ts";
 import { differenceLut, labelColour, labelLut } from "./colours.ts";
 import { differenceMap } from "./compare.ts";
 import { openButtons } from "./scan-card.ts";
@@ -109,16 +109,18 @@ function listenForStrokes(
 ): void {
   let last: Spot | null = null;
   const frame = canvas.parentElement!;
-  const drawing = (): boolean => store.get().tool !== "move" && store.get().scan !== null;
+  const drawing = (): boolean => store.get().tool !== "move" && store.get().scan !== null && !store.get().opening;
   const dab = (spot: Spot): void => {
     const { penSize } = store.get();
     actions.stroke((mask) => {
       const from = last?.axis === spot.axis ? last.voxel : spot.voxel;
       const steps = Math.max(1, ...spot.voxel.map((v, a) => Math.abs(v - from[a])));
+      let changed = false;
       for (let i = 0; i <= steps; i++) {
         const at = spot.voxel.map((v, a) => Math.round(from[a] + ((v - from[a]) * i) / steps)) as Spot["voxel"];
-        mask.disc(at, spot.axis, penSize / 2);
+        if (mask.disc(at, spot.axis, penSize / 2)) changed = true;
       }
+      return changed;
     });
     last = spot;
   };
@@ -130,8 +132,11 @@ function listenForStrokes(
       event.stopPropagation();
       event.preventDefault();
       frame.setPointerCapture(event.pointerId);
-      const { tool, penLabel } = store.get();
-      actions.stroke((mask) => mask.begin(tool === "draw" ? penLabel : 0));
+      const state = store.get();
+      actions.stroke((mask) => {
+        mask.begin(state.tool === "draw" ? penOf(state) : 0);
+        return false;
+      });
       last = null;
       dab(spot);
     },

@@ -60,6 +60,8 @@ export interface State {
   mask: Mask | null;
   /** Labels of the mask. */
   labels: readonly LabelInfo[];
+  /** Data set of the models that made the mask, or whose labels it was drawn with. */
+  source: string;
   /** Counts up with every change of the mask's voxels. */
   version: number;
   /** The version that was saved last. */
@@ -72,6 +74,7 @@ export interface State {
   surfaces: ReadonlyMap<number, SurfaceMesh>;
   view: View;
   tool: Tool;
+  /** What the pen writes where the labels have it; see penOf. */
   penLabel: number;
   /** Diameter in mm. */
   penSize: number;
@@ -89,6 +92,7 @@ const initial: State = {
   words: [],
   mask: null,
   labels: [],
+  source: "",
   version: 0,
   saved: 0,
   reference: null,

@@ -1,5 +1,5 @@
 import { el, icon } from "../shared/dom.ts";
-import { type Actions, targetsOf } from "./actions.ts";
+import { type Actions, penOf, targetsOf } from "./actions.ts";
 import { showKeys } from "./keys.ts";
 import { type Store, type Tool, type View, views, windows } from "./state.ts";
 
@@ -61,7 +61,7 @@ export function toolBar(store: Store, actions: Actions): HTMLElement {
       const drawn = labels.filter(({ value }) => value !== 0);
       label.replaceChildren(...drawn.map(({ value, name }) => el("option", { value: String(value) }, name)));
     }
-    label.value = String(state.penLabel);
+    label.value = String(penOf(state));
   });
   return bar;
 }

@@ -110,6 +110,8 @@ export async function createViewer(canvas: HTMLCanvasElement, onMove: () => void
       goTo(shape.map((n) => Math.floor(n / 2)) as Vec3);
     },
     overlay(map, lut) {
+      // Between two scans there is nothing to lay it on.
+      if (nv.volumes.length === 0) return;
       nv.drawLut = { ...nv.drawLut, lut };
       if (!map) {
         if (nv.drawBitmap) nv.closeDrawing();

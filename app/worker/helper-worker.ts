@@ -34,7 +34,7 @@ export type FromHelper =
 /** Not that of the phantoms on which the built-in model was trained. */
 const seed = 7;
 
-const send = (message: FromHelper): void => postMessage(message);
+const send = (message: FromHelper, transfer: Transferable[] = []): void => postMessage(message, { transfer });
 const waiting = new Map<number, (index: number | null) => void>();
 
 /** The one that is meant: the only one, or the one that the user chooses. */
@@ -63,6 +63,19 @@ async function run(id: number, job: HelperJob): Promise<HelperResults[keyof Help
   return { name: one.title, volume };
 }
 
+/** The memory of voxels, handed over instead of copied; channels may share one. */
+function buffersOf(result: HelperResults[keyof HelperResults]): ArrayBuffer[] {
+  const volumes =
+    !result || "triangles" in result
+      ? []
+      : "volumes" in result
+        ? result.volumes
+        : "scan" in result
+          ? result.scan.volumes
+          : [result.volume];
+  return [...new Set(volumes.map(({ data }) => data.buffer as ArrayBuffer))];
+}
+
 addEventListener("message", async ({ data }: MessageEvent<ToHelper>) => {
   const { id } = data;
   if (data.type === "answer") {
@@ -71,7 +84,8 @@ addEventListener("message", async ({ data }: MessageEvent<ToHelper>) => {
     return;
   }
   try {
-    send({ type: "done", id, result: await run(id, data.job) });
+    const result = await run(id, data.job);
+    send({ type: "done", id, result }, buffersOf(result));
   } catch (error) {
     const { name, message } = error instanceof Error ? error : new Error(String(error));
     send({ type: "failed", id, name, message });

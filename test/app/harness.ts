@@ -1,5 +1,5 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename, delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
@@ -33,16 +33,47 @@ let built: Promise<string> | undefined;
 const browsers = new Map<string, Promise<Browser>>();
 const open: { close(): unknown }[] = [];
 
-/** The app, built once for a test file into a folder that goes with it. */
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const cache = join(root, "node_modules", ".cache", "lunet-app");
+
+/** A name for the state of all that the app is built from: paths, sizes and times of its files. */
+function sourcesKey(): string {
+  const hash = createHash("sha256");
+  const add = (path: string): void => {
+    const { size, mtimeMs } = statSync(path);
+    hash.update(`${path} ${size} ${mtimeMs}\n`);
+  };
+  for (const folder of ["app", "src"]) {
+    for (const name of readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).sort()) {
+      if (!name.startsWith("dist") && !name.endsWith(".test.ts")) add(join(root, folder, name));
+    }
+  }
+  for (const file of ["package.json", "package-lock.json"]) add(join(root, file));
+  return hash.digest("hex").slice(0, 16);
+}
+
+/** The app, built once for all test files, and kept until its sources change. */
 export function builtApp(): Promise<string> {
   built ??= (async () => {
-    const folder = mkdtempSync(join(tmpdir(), "lunet-app-"));
-    open.push({ close: () => rmSync(folder, { recursive: true, force: true }) });
+    const folder = join(cache, sourcesKey());
+    if (existsSync(folder)) return folder;
+    for (const old of existsSync(cache) ? readdirSync(cache) : []) {
+      // Younger ones may be in use by another run.
+      const made = statSync(join(cache, old), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+      if (made < Date.now() - 3_600_000) rmSync(join(cache, old), { recursive: true, force: true });
+    }
+    const own = `${folder}.${process.pid}`;
     await build({
-      configFile: fileURLToPath(new URL("../../app/vite.config.ts", import.meta.url)),
-      build: { outDir: folder },
+      configFile: join(root, "app", "vite.config.ts"),
+      build: { outDir: own },
       logLevel: "error",
     });
+    try {
+      renameSync(own, folder);
+    } catch {
+      // Another test file was quicker.
+      rmSync(own, { recursive: true });
+    }
     return folder;
   })();
   return built;
