@@ -18,7 +18,10 @@ declare const __FILES__: string[];
 
 const scope = self as unknown as Scope;
 const files: string[] = __FILES__;
-const cacheName = "lunet-__KEY__";
+/** Other copies of the app may live in other folders of the same server. */
+const folder = new URL("./", scope.location.href).pathname;
+const prefix = `lunet ${folder} `;
+const cacheName = `${prefix}__KEY__`;
 
 scope.addEventListener("install", (event) => {
   event.waitUntil(
@@ -34,9 +37,9 @@ scope.addEventListener("install", (event) => {
 scope.addEventListener("activate", (event) => {
   event.waitUntil(
     (async () => {
-      for (const name of await caches.keys()) {
-        if (name.startsWith("lunet-") && name !== cacheName) await caches.delete(name);
-      }
+      // Pages that are open still ask for pieces of the build that they came with: the last one stays until the next comes.
+      const old = (await caches.keys()).filter((name) => name.startsWith(prefix) && name !== cacheName);
+      for (const name of old.slice(0, -1)) await caches.delete(name);
       await scope.clients.claim();
     })(),
   );
@@ -45,18 +48,25 @@ scope.addEventListener("activate", (event) => {
 scope.addEventListener("fetch", (event) => {
   const { request } = event;
   const { origin, pathname } = new URL(request.url);
-  const folder = new URL("./", scope.location.href).pathname;
   if (request.method !== "GET" || origin !== scope.location.origin || !pathname.startsWith(folder)) return;
   const file = pathname.slice(folder.length) || "index.html";
-  if (files.includes(file)) event.respondWith(answer(file, request));
+  if (files.includes(file) || file.startsWith("assets/")) event.respondWith(answer(file, request));
 });
 
-/** From the cache, else the network, with the headers that a plain web server does not send. */
+/** From this build, else an earlier one, else the network, with the headers that a plain web server does not send. */
 async function answer(file: string, request: Request): Promise<Response> {
   const cache = await caches.open(cacheName);
-  const found = (await cache.match(file)) ?? (await fetch(request));
+  const found = (await cache.match(file)) ?? (await earlier(file)) ?? (await fetch(request));
   const headers = new Headers(found.headers);
   for (const [name, value] of Object.entries(isolationHeaders)) headers.set(name, value);
   headers.set("Content-Security-Policy", contentPolicy);
   return new Response(found.body, { status: found.status, statusText: found.statusText, headers });
+}
+
+async function earlier(file: string): Promise<Response | undefined> {
+  for (const name of await caches.keys()) {
+    const found = name.startsWith(prefix) ? await (await caches.open(name)).match(file) : undefined;
+    if (found) return found;
+  }
+  return undefined;
 }

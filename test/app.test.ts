@@ -24,7 +24,12 @@ describeInBrowser("the shell of the app", () => {
       sent.set(path, gzipSync(content).length);
       return content;
     };
-    const { page, context, requests, errors, url, close } = await openPage({ isolated: false, offline: true, edit });
+    const { page, context, requests, errors, url, close } = await openPage({
+      viewport: { width: 800, height: 480 },
+      isolated: false,
+      offline: true,
+      edit,
+    });
     await page.getByText("Works offline · 1 thread").waitFor();
     expect(await page.evaluate(() => globalThis.crossOriginIsolated)).toBe(false);
     const bytes = [...sent.values()].reduce((sum, size) => sum + size, 0);
@@ -43,6 +48,30 @@ describeInBrowser("the shell of the app", () => {
     await page.getByText(threads).waitFor();
     expect(requests.filter((address) => !address.startsWith(url) && !/^(blob|data):/.test(address))).toEqual([]);
     expect(errors).toEqual([]);
+    await close();
+  });
+
+  test("a page that is open when a newer build comes goes on with its own, and hears of the new one", async () => {
+    let newer = false;
+    const edit = (path: string, content: Buffer): Buffer | string => {
+      if (!newer) return content;
+      // The next build: another key, and other names of the pieces that are loaded late.
+      if (path === "sw.js")
+        return String(content)
+          .replace(/"assets\/viewer-[\w-]+\.js",/, "")
+          .replace(/\}[0-9a-f]{5,8}`/, "}new`");
+      if (path.startsWith("assets/viewer-")) throw new Error("gone");
+      return content;
+    };
+    const { page, errors, close } = await openPage({ offline: true, edit });
+    await page.getByText("Works offline").waitFor();
+    newer = true;
+    await page.evaluate(async () => (await navigator.serviceWorker.ready).update());
+    await page.getByRole("button", { name: "reload for the new version" }).waitFor();
+    await page.getByRole("button", { name: "Phantom scan" }).first().click();
+    await page.locator("[data-shown]").waitFor();
+    expect(errors).toEqual([]);
+    expect(await page.evaluate(() => caches.keys())).toHaveLength(2);
     await close();
   });
 

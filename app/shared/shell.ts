@@ -99,10 +99,11 @@ async function showState(state: HTMLElement): Promise<void> {
   };
   paint(false, threads);
   if (!("serviceWorker" in navigator) || !window.isSecureContext) return;
-  // A page that an older worker serves hears here of a newer build.
-  const old = navigator.serviceWorker.controller !== null;
+  // A page that an older worker serves hears here of a newer build; the first worker is none.
+  let served = navigator.serviceWorker.controller !== null;
   navigator.serviceWorker.addEventListener("controllerchange", () => {
-    if (old) state.append(reloadButton("reload for the new version"));
+    if (served) state.append(reloadButton("reload for the new version"));
+    served = true;
   });
   try {
     const registration = await navigator.serviceWorker.register("./sw.js");
