@@ -4,9 +4,13 @@ import { borderSegments, pickPlane, planes } from "../app/runs/plane.ts";
 import { findEntries, parseLog, parseRecord, stateOf, studyRuns } from "../app/runs/records.ts";
 import { readRoute, writeRoute } from "../app/runs/route.ts";
 import { isOlderModel, predictionOf, scoresOfEvaluation, worstFirst } from "../app/runs/scores.ts";
+import { upright } from "../app/shared/upright.ts";
 import type { ListedFile } from "../src/serve/types.ts";
 import type { StudyOnDisk } from "../src/study/resolve.ts";
 import type { RunFile } from "../src/train/run-folder.ts";
+import { identityAffine } from "../src/volume/affine.ts";
+import { reorient } from "../src/volume/orientation.ts";
+import type { Vec3 } from "../src/volume/volume.ts";
 
 const files = (...paths: string[]): ListedFile[] => paths.map((path) => ({ path, size: 1, modified: 1 }));
 
@@ -96,6 +100,13 @@ test("planes show right, front and top where readers expect them", () => {
   expect(axial).toEqual([6, 7, 4, 5]); // anterior row first
   expect(coronal).toEqual([6, 7, 2, 3]); // superior row first, at the second row from the back
   expect(sagittal).toEqual([5, 7, 1, 3]);
+});
+
+test("a picture stands with its first row on top", () => {
+  const picture = { data: Uint8Array.of(1, 2, 3, 4, 5, 6), shape: [1, 2, 3] as Vec3, affine: identityAffine() };
+  const { data, shape } = reorient(upright(picture, true));
+  expect([...pickPlane(data, shape, planes[0], 0)]).toEqual([...picture.data]);
+  expect(upright(picture, false)).toBe(picture);
 });
 
 test("the border of a square is its four sides", () => {

@@ -6,7 +6,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { writePhantomDataset } from "../src/dataset/phantom-dataset.ts";
 import { type RunServer, startServer } from "../src/serve/server.ts";
 import type { CaseList, JobState, Listing } from "../src/serve/types.ts";
+import { identityAffine } from "../src/volume/affine.ts";
+import { writeVolume } from "../src/volume/files.ts";
 import { readNifti } from "../src/volume/nifti.ts";
+import type { Vec3 } from "../src/volume/volume.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lunet-serve-"));
 const runs = join(folder, "runs");
@@ -194,6 +197,25 @@ describe("what is shown", () => {
       ["", 400],
     ] as const) {
       expect([query, (await get(`api/scan/good?${query}`)).status]).toEqual([query, status]);
+    }
+  });
+
+  test("cases of pictures are told as such, since pictures have a top", async () => {
+    for (const [name, ending] of [
+      ["drawn", "png"],
+      ["scanned", "nii"],
+    ]) {
+      const [images, labels] = [join(folder, name, "images"), join(folder, name, "labels")];
+      const volume = { data: new Uint8Array(6), shape: [1, 2, 3] as Vec3, affine: identityAffine() };
+      for (const place of [images, labels]) await writeVolume(join(place, `a.${ending}`), volume);
+      mkdirSync(join(runs, name));
+      writeFileSync(
+        join(runs, name, "run.json"),
+        JSON.stringify({ data: { images, labels, name }, validationCases: [] }),
+      );
+      const { cases, pictures } = (await (await get(`api/cases/${name}`)).json()) as CaseList;
+      expect([cases.length, pictures]).toEqual([1, ending === "png"]);
+      rmSync(join(runs, name), { recursive: true });
     }
   });
 

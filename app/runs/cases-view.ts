@@ -26,7 +26,7 @@ export function casesView(reader: Reader, entry: Entry, route: Route, go: (route
   let by: number | "mean" = "mean";
   let run: RunData | null = null;
   let scores: Scores | null = null;
-  let data: CaseList = { cases: [], problem: null };
+  let data: CaseList = { cases: [], pictures: false, problem: null };
   let rows: CaseRow[] = [];
   let chosen = route.case;
   let shown = "";
@@ -139,6 +139,7 @@ export function casesView(reader: Reader, entry: Entry, route: Route, go: (route
       image: reader.source.scan(entry.path, id, 0),
       truth: known.label ? reader.source.scan(entry.path, id, "truth") : null,
       prediction: prediction ? reader.source.file(prediction) : null,
+      pictures: data.pictures,
     };
     const started = new Worker(new URL("./scan-worker.ts", import.meta.url), { type: "module" });
     worker = started;
@@ -190,6 +191,7 @@ export function casesView(reader: Reader, entry: Entry, route: Route, go: (route
       run = next;
       const problem = (error: unknown): CaseList => ({
         cases: [],
+        pictures: false,
         problem: error instanceof Error ? error.message : String(error),
       });
       [scores, data] = await Promise.all([reader.scores(next), reader.source.cases(entry.path).catch(problem)]);

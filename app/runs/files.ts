@@ -40,7 +40,7 @@ export function fileSource(given: readonly GivenFile[]): Source {
         ([id, { images, label }]): CaseEntry => ({ id, images: images.length, label: label !== null }),
       );
       const none = "To see scans, open the folder of the data set too: the one with dataset.json.";
-      return { cases: entries, problem: entries.length === 0 ? none : null };
+      return { cases: entries, pictures: false, problem: entries.length === 0 ? none : null };
     },
     scan: (_run, id, part) => {
       const entry = cases.get(id);

@@ -4,6 +4,7 @@ import { readNifti } from "../../src/volume/nifti.ts";
 import { readNrrd } from "../../src/volume/nrrd.ts";
 import { reorient } from "../../src/volume/orientation.ts";
 import { spacingOf, type Vec3, type Volume } from "../../src/volume/volume.ts";
+import { upright } from "../shared/upright.ts";
 import type { ScanRef } from "./source.ts";
 
 /** What the worker is asked for: the image of a case and its label maps. */
@@ -11,6 +12,8 @@ export interface ScanOrder {
   image: ScanRef;
   truth: ScanRef | null;
   prediction: ScanRef | null;
+  /** Whether the scans are pictures. */
+  pictures: boolean;
   /** Name of the case in sentences. */
   id: string;
 }
@@ -55,14 +58,17 @@ addEventListener("message", async ({ data }: MessageEvent<ScanOrder>) => {
   }
 });
 
-async function sceneOf({ image: imageRef, truth: truthRef, prediction: predictionRef, id }: ScanOrder): Promise<Scene> {
+async function sceneOf(order: ScanOrder): Promise<Scene> {
+  const { image: imageRef, truth: truthRef, prediction: predictionRef, pictures, id } = order;
+  const readUpright = async (ref: ScanRef, name: string): Promise<Volume> =>
+    reorient(upright(await read(ref, name), pictures));
   send({ kind: "step", text: "Reading the scan" });
-  const volume = reorient(await read(imageRef, `the scan of ${id}`));
+  const volume = await readUpright(imageRef, `the scan of ${id}`);
   const image = greyOf(volume);
   const map = async (ref: ScanRef | null, what: string): Promise<Uint8Array | null> => {
     if (!ref) return null;
     send({ kind: "step", text: `Reading the ${what}` });
-    const { data, shape } = reorient(await read(ref, `the ${what} of ${id}`));
+    const { data, shape } = await readUpright(ref, `the ${what} of ${id}`);
     if (shape.join() !== volume.shape.join()) {
       fail(`The ${what} of ${id} has ${shape.join(" x ")} voxels, but its scan has ${volume.shape.join(" x ")}.`);
     }

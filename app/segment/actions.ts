@@ -7,9 +7,9 @@ import { askSure } from "../shared/ask.ts";
 import { leftModel } from "../shared/handover.ts";
 import { clearMessages, showError } from "../shared/messages.ts";
 import { askHelper } from "../shared/open-files.ts";
-import type { NamedFile, Scan } from "../shared/scan.ts";
+import { isPicture, type NamedFile, type Scan } from "../shared/scan.ts";
+import { upright } from "../shared/upright.ts";
 import { referenceFor } from "./compare.ts";
-import { upright } from "./frame.ts";
 import { createMask } from "./mask.ts";
 import { createRunner } from "./runner.ts";
 import { hasUnsaved, type ModelFile, type State, type Store } from "./state.ts";
@@ -60,7 +60,7 @@ export function createActions(store: Store): Actions {
 
   const takeScan = (scan: Scan): void => {
     runner.stop();
-    const canonical = scan.volumes.map((volume) => reorient(upright(volume, scan)));
+    const canonical = scan.volumes.map((volume) => reorient(upright(volume, isPicture(scan))));
     const isCt = looksLikeCt(canonical[0]);
     store.set({
       scan: { scan, canonical, spacing: spacingOf(canonical[0]) },
@@ -137,7 +137,12 @@ export function createActions(store: Store): Actions {
         const like = { ...first, data: new Uint8Array(0) };
         const found = await askHelper({ kind: "labels", files, like, targets });
         if (!found || store.get().scan !== scan) return;
-        const data = referenceFor(upright(found.volume, scan.scan), found.name, scan.canonical[0], targets.labels);
+        const data = referenceFor(
+          upright(found.volume, isPicture(scan.scan)),
+          found.name,
+          scan.canonical[0],
+          targets.labels,
+        );
         const { mask } = store.get();
         store.set({ reference: { name: found.name, data }, shown: mask ? "difference" : "reference", maskOn: true });
       }),
@@ -201,7 +206,7 @@ export function createActions(store: Store): Actions {
       const { scan, mask } = store.get();
       if (!scan || !mask) return fail("There is no mask to save; segment a scan or draw one first.");
       const [first] = scan.scan.volumes;
-      return { ...restoreOrientation(mask.volume, upright(first, scan.scan)), affine: first.affine };
+      return { ...restoreOrientation(mask.volume, upright(first, isPicture(scan.scan))), affine: first.affine };
     },
   };
   return actions;

@@ -2,8 +2,9 @@ import { reorient } from "../../src/volume/orientation.ts";
 import { spacingOf } from "../../src/volume/volume.ts";
 import { askSure } from "../shared/ask.ts";
 import { showError } from "../shared/messages.ts";
+import { isPicture } from "../shared/scan.ts";
+import { upright } from "../shared/upright.ts";
 import type { FromSegmenter, SegmentJob } from "../worker/segment-worker.ts";
-import { upright } from "./frame.ts";
 import { createMask } from "./mask.ts";
 import { hasUnsaved, type Store } from "./state.ts";
 
@@ -62,7 +63,7 @@ export function createRunner(store: Store): Runner {
           if (worker !== own) return;
           worker = null;
           const { labels, ...result } = data.result;
-          const canonical = reorient(upright(labels, scan.scan));
+          const canonical = reorient(upright(labels, isPicture(scan.scan)));
           store.set({
             run: { status: "done", result },
             mask: createMask(canonical, spacingOf(canonical)),
@@ -79,9 +80,9 @@ export function createRunner(store: Store): Runner {
         if (worker === own) fault(new Error(event.message || "the computing thread ended, perhaps for want of memory"));
       };
       const files = models.map(({ name, bytes }) => ({ name, bytes }));
-      const { name, volumes: found, format } = scan.scan;
+      const { name, volumes: found } = scan.scan;
       // A picture in grey among colour ones has three equal channels.
-      const isGrey = format === "PNG" && found.length === 1 && models[0].model.plan.channels.length === 3;
+      const isGrey = isPicture(scan.scan) && found.length === 1 && models[0].model.plan.channels.length === 3;
       const volumes = isGrey ? [found[0], found[0], found[0]] : found;
       own.postMessage({ volumes, name, models: files, engine } satisfies SegmentJob);
     },

@@ -25,6 +25,9 @@ export interface Scan {
   dicom?: DicomSource;
 }
 
+/** Whether it is a picture, or a stack of such: these have a top, but no front. */
+export const isPicture = ({ format }: Pick<Scan, "format">): boolean => format === "PNG";
+
 /** One of several scans that the user may mean. */
 export interface ScanChoice {
   title: string;

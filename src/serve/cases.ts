@@ -8,6 +8,8 @@ import type { DatasetCase, Plan } from "../dataset/types.ts";
 import { planFromJson } from "../model/header.ts";
 import { fail, UserError } from "../util/errors.ts";
 import { readJson } from "../util/files.ts";
+import { scanExtension } from "../volume/extensions.ts";
+import { holdsSlices } from "../volume/files.ts";
 import { writeNifti } from "../volume/nifti.ts";
 import { RequestError } from "./inside.ts";
 import type { CaseList } from "./types.ts";
@@ -68,12 +70,14 @@ async function keptCases(folder: string): Promise<DatasetCase[]> {
 export async function listCases(folder: string): Promise<CaseList> {
   try {
     const cases = await keptCases(folder);
+    const [first] = cases[0]?.images ?? [];
     return {
+      pictures: first !== undefined && (scanExtension(first) === ".png" || (await holdsSlices(first))),
       cases: cases.map(({ id, images, label }) => ({ id, images: images.length, label: label !== undefined })),
       problem: null,
     };
   } catch (error) {
-    if (error instanceof UserError) return { cases: [], problem: error.message };
+    if (error instanceof UserError) return { cases: [], pictures: false, problem: error.message };
     throw error;
   }
 }

@@ -29,6 +29,8 @@ export interface CaseEntry {
 /** What `/api/cases/RUN` gives; `problem` says why scans cannot be shown. */
 export interface CaseList {
   cases: CaseEntry[];
+  /** Whether the scans are pictures or stacks of such, whose first row is the top. */
+  pictures: boolean;
   problem: string | null;
 }
 
