@@ -6,7 +6,7 @@ import { readLabelMap, readVolume } from "../dataset/scan.ts";
 import { sliceFile } from "../dicom/dicom.fixture.ts";
 import { segmentationWriter } from "../dicom/seg/files.ts";
 import { random } from "../util/random.ts";
-import { writeVolume } from "../volume/files.ts";
+import { writeStack, writeVolume } from "../volume/files.ts";
 import type { Vec3, Volume } from "../volume/volume.ts";
 import { evaluateCommand } from "./evaluate.ts";
 
@@ -67,7 +67,7 @@ test("a data set against itself is perfect, what is missing is said, JSON holds 
   expect(stdout).toMatch(/^a +1\.0000/m);
   expect(stdout).toMatch(/^1 organ +1\.0000 .* 1\.0000 - 1\.0000 +2$/m);
   expect(stderr).toBe(
-    "Left out: 1 predictions without a true label map (stranger).\nLeft out: 1 true label maps without a prediction (c).\n",
+    "Left out: 1 prediction without a true label map (stranger).\nLeft out: 1 true label map without a prediction (c).\n",
   );
   const json = JSON.parse(await readFile(at("scores.json"), "utf8"));
   expect(json).toMatchObject({ tolerance: 1, withoutTruth: ["stranger"], withoutPrediction: ["c"], failed: [] });
@@ -103,6 +103,16 @@ test("a pair that does not fit fails in words, no pair at all is an error", asyn
   expect(stderr).toMatch(/^a: .*odd\/a\.nii\.gz and .* must have the same shape/m);
   expect(process.exitCode).toBe(1);
   await expect(evaluate(at("strangers"), at("set"))).rejects.toThrow("no name in");
+});
+
+test("a folder of PNG slices that lost one is refused, not scored as if it were empty", async () => {
+  const truth = mask(5);
+  for (const folder of ["slices", "slices-true"]) await writeStack(at(folder, "a"), truth);
+  await evaluate(at("slices"), at("slices-true"));
+  expect(stdout).toMatch(/^mean +1\.0000/m);
+  await rm(at("slices/a/0004.png"));
+  await evaluate(at("slices"), at("slices-true"));
+  expect([stderr, process.exitCode]).toEqual([expect.stringContaining("must have the same shape"), 1]);
 });
 
 test("DICOM SEG on either side gives what NIfTI gives, though it holds only the planes with something in them", async () => {

@@ -12,10 +12,12 @@ import { commonGrid, placeLabels } from "../dataset/segmentation.ts";
 import type { Dataset, LabelInfo } from "../dataset/types.ts";
 import { type CaseMetrics, evaluateCase, labelValues } from "../evaluate/case.ts";
 import { formatSummary, summarise } from "../evaluate/summary.ts";
+import { counted } from "../util/counted.ts";
 import { fail, UserError } from "../util/errors.ts";
 import { explainFileError, writeFileAtomic } from "../util/files.ts";
 import { listSome } from "../util/list-some.ts";
 import { scanExtension } from "../volume/extensions.ts";
+import { holdsSlices } from "../volume/files.ts";
 import type { Volume } from "../volume/volume.ts";
 import { formatTrust, trustRows } from "./evaluate-uncertainty.ts";
 
@@ -93,11 +95,11 @@ export const evaluateCommand = new Command("evaluate")
     else process.stdout.write(`${formatSummary(summary, { cases: options.perCase })}\n`);
     if (uncertainty.length > 0 && options.json !== "-") process.stdout.write(`\n${formatTrust(uncertainty)}`);
     if (options.json && options.json !== "-") await writeFileAtomic(options.json, `${json}\n`);
-    const note = (ids: string[], what: string): void => {
-      if (ids.length > 0) process.stderr.write(`Left out: ${ids.length} ${what} (${listSome(ids)}).\n`);
+    const note = (ids: string[], ...words: [one: string, many: string]): void => {
+      if (ids.length > 0) process.stderr.write(`Left out: ${counted(ids.length, ...words)} (${listSome(ids)}).\n`);
     };
-    note(withoutTruth, "predictions without a true label map");
-    note(withoutPrediction, "true label maps without a prediction");
+    note(withoutTruth, "prediction without a true label map", "predictions without a true label map");
+    note(withoutPrediction, "true label map without a prediction", "true label maps without a prediction");
     for (const { id, error } of failed) process.stderr.write(`${id}: ${error}\n`);
     if (failed.length > 0) process.exitCode = 1;
   });
@@ -108,7 +110,10 @@ export const evaluateCommand = new Command("evaluate")
  */
 async function readPair({ prediction, truth }: Pair, targets?: Targets): Promise<[Volume, Volume]> {
   const [p, t] = [await readLabelMap(prediction, { targets }), await readLabelMap(truth, { targets })];
-  const [segmented, segmentedTruth] = [prediction, truth].map((path) => scanExtension(path) === null);
+  // A folder of PNG slices has no ending either, and one that lost slices must not be scored as if they were empty.
+  const isSegmentation = async (path: string): Promise<boolean> =>
+    scanExtension(path) === null && !(await holdsSlices(path));
+  const [segmented, segmentedTruth] = [await isSegmentation(prediction), await isSegmentation(truth)];
   const grid = segmented && segmentedTruth ? commonGrid(t, p) : segmentedTruth ? p : segmented ? t : null;
   return grid ? [placeLabels(p, grid, prediction), placeLabels(t, grid, truth)] : [p, t];
 }
