@@ -250,5 +250,6 @@ test("a server that cuts every answer and begins anew is given up, though the cu
   const cut = (most: number) => serve(archive, { most, ranges: false });
   handlers = [150_000, 100_000, 140_000, 90_000, 130_000].map(cut);
   await expect(get({}, { fetch: { attempts: 4 } })).rejects.toThrow("4 times in a row");
-  expect(requests).toHaveLength(4);
+  // More than 4 where a cut connection loses what was on its way, so that a later answer brings more than the first.
+  expect(requests.length).toBeLessThan(12);
 });

@@ -1,4 +1,5 @@
 import type { PreparedCase } from "../dataset/types.ts";
+import { counted } from "../util/counted.ts";
 import { fail } from "../util/errors.ts";
 import type { RunSetup } from "./setup.ts";
 
@@ -13,7 +14,7 @@ export function missingClasses(
   const seen = new Array<boolean>(plan.labels.length).fill(false);
   for (const { label = [] } of training) for (const k of label) seen[k] = true;
   const missing = plan.labels.filter((_, k) => k > 0 && !seen[k]);
-  const where = `the ${training.length} training cases${fold === null ? "" : ` of fold ${fold}`}`;
+  const where = `the ${counted(training.length, "training case")}${fold === null ? "" : ` of fold ${fold}`}`;
   if (missing.length === plan.labels.length - 1) {
     fail(
       `Expected foreground in ${where}, but their labels are background only; look at the labels (lunet verify), or take another --fold.`,
