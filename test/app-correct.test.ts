@@ -26,7 +26,7 @@ describeInBrowser("correcting and saving in the page", () => {
     expect(Number(first[2])).toBeGreaterThan(0.8); // Dice against the phantom's truth
     await page.keyboard.press("d");
     const box = (await page.locator("canvas").boundingBox())!;
-    const [x, y] = [box.x + box.width * 0.25, box.y + box.height * 0.2];
+    const [x, y] = [box.x + box.width * 0.45, box.y + box.height * 0.15];
     await page.mouse.move(x, y);
     await page.mouse.down();
     await page.mouse.move(x + 40, y + 10, { steps: 4 });
@@ -73,9 +73,18 @@ describeInBrowser("correcting and saving in the page", () => {
       String(before),
       true,
     ]);
+    // The table is made anew, and the reader stays where they were.
+    const shown = page.getByLabel("Show anterior");
+    await shown.focus();
+    await page.keyboard.press(" ");
+    expect([await shown.isChecked(), await shown.evaluate((box) => box === document.activeElement)]).toEqual([
+      false,
+      true,
+    ]);
     await page.keyboard.press("?");
     expect(await page.getByRole("dialog").getByText("undo; with Shift redo").isVisible()).toBe(true);
     await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "All" }).click();
     // The wheel over the coronal view changes its own slice.
     const box = (await page.locator("canvas").boundingBox())!;
     const coronal = async () => Number(/voxel \d+ (\d+) \d+/.exec((await page.locator(".place").textContent())!)![1]);

@@ -57,9 +57,11 @@ export async function open(options: OpenOptions, files: string[]): Promise<OpenP
   return opened;
 }
 
-/** Segments what is open, and gives the mask that the page saves and the line on engine, time and memory. */
+/** Segments what is open, in the axial view, and gives the mask that the page saves and the line on engine, time and memory. */
 export async function segment(page: Page, engine = "auto"): Promise<{ mask: Volume; line: string; words: string }> {
   await page.locator("[data-shown]").waitFor();
+  // The 3D view is slow without a graphics card.
+  await page.getByRole("button", { name: "Axial" }).click();
   await page.getByLabel("Engine").selectOption(engine);
   await page.getByRole("button", { name: "Segment", exact: true }).click();
   const said = () => status(page).locator("p").allTextContents();
