@@ -1,5 +1,6 @@
 import type { CaseList } from "../../src/serve/types.ts";
 import { el } from "../shared/dom.ts";
+import { counted } from "../shared/format.ts";
 import { showError } from "../shared/messages.ts";
 import { jobPanel } from "./job-panel.ts";
 import type { SceneLabel } from "./paint.ts";
@@ -217,7 +218,7 @@ export function casesView(reader: Reader, entry: Entry, route: Route, go: (route
       const has = reader.found().files.has(joined(entry.path, "model.safetensors"));
       const label = scores?.model === undefined ? "Predict" : "Predict again";
       panel.show(
-        has && count > 0 && !data.problem ? `${label} the ${count} validation ${count === 1 ? "case" : "cases"}` : null,
+        has && count > 0 && !data.problem ? `${label} the ${counted(count, "validation case")}` : null,
         scores === null || isOld(),
       );
       paintTable();

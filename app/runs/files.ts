@@ -1,13 +1,8 @@
 import type { CaseEntry, ListedFile } from "../../src/serve/types.ts";
 import { UserError } from "../../src/util/errors.ts";
+import type { GivenFile } from "../shared/given-files.ts";
 import { compareNames, folderOf, joined, nameOf, stemOf } from "./records.ts";
 import type { Source } from "./source.ts";
-
-/** A file that the browser gave, and its path in the folder that was opened. */
-export interface GivenFile {
-  path: string;
-  file: File;
-}
 
 const isScan = (path: string): boolean => /\.(nii|nii\.gz|nrrd|mha)$/i.test(path);
 
@@ -77,33 +72,4 @@ function casesOf(folder: string, paths: readonly string[]): [string, FileCase][]
     cases.set(id, entry);
   }
   return [...cases];
-}
-
-/** Files of a folder dialog (webkitdirectory). */
-export function filesOfInput(input: HTMLInputElement): GivenFile[] {
-  return [...(input.files ?? [])].map((file) => ({ path: file.webkitRelativePath || file.name, file }));
-}
-
-/** Files of what was dropped, folders with all that is in them. */
-export async function filesOfDrop(transfer: DataTransfer): Promise<GivenFile[]> {
-  // The entries are gone after the first wait.
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
-  const found: GivenFile[] = [];
-  const walk = async (entry: FileSystemEntry, prefix: string): Promise<void> => {
-    const path = prefix + entry.name;
-    if (entry.isFile) {
-      const file = await new Promise<File>((done, failed) => (entry as FileSystemFileEntry).file(done, failed));
-      found.push({ path, file });
-      return;
-    }
-    const reader = (entry as FileSystemDirectoryEntry).createReader();
-    // A folder is read in parts until one is empty.
-    for (;;) {
-      const part = await new Promise<FileSystemEntry[]>((done, failed) => reader.readEntries(done, failed));
-      if (part.length === 0) return;
-      for (const child of part) if (!child.name.startsWith(".")) await walk(child, `${path}/`);
-    }
-  };
-  for (const entry of entries) await walk(entry, "");
-  return found;
 }

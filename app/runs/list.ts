@@ -1,4 +1,5 @@
 import { el } from "../shared/dom.ts";
+import { counted } from "../shared/format.ts";
 import type { Reader, RunData } from "./reader.ts";
 import { type Entry, nameOf, type StudyRun, studyRuns } from "./records.ts";
 import type { Route } from "./route.ts";
@@ -114,8 +115,7 @@ export function runList(reader: Reader, go: (route: Partial<Route>) => void): Ru
   };
 
   const groupWords = async (entry: Entry, children: readonly Entry[]): Promise<string> => {
-    if (entry.kind === "folds")
-      return `cross-validation, ${children.length} ${children.length === 1 ? "fold" : "folds"} begun`;
+    if (entry.kind === "folds") return `cross-validation, ${counted(children.length, "fold")} begun`;
     const study = await reader.study(entry);
     if (!study) return "study, study.json is damaged";
     const runs = studyRuns(study, entry.path, reader.found().files);

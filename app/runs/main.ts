@@ -1,8 +1,9 @@
 import { el } from "../shared/dom.ts";
+import { filesOfDrop, filesOfInput, type GivenFile } from "../shared/given-files.ts";
 import { showError } from "../shared/messages.ts";
 import { startShell } from "../shared/shell.ts";
 import { compareView } from "./compare-view.ts";
-import { fileSource, filesOfDrop, filesOfInput, type GivenFile } from "./files.ts";
+import { fileSource } from "./files.ts";
 import { runList, titleOf } from "./list.ts";
 import { createReader, type Reader } from "./reader.ts";
 import { type Entry, nameOf } from "./records.ts";
@@ -34,7 +35,7 @@ document.body.append(input);
 addEventListener("dragover", (event) => event.preventDefault());
 addEventListener("drop", (event) => {
   event.preventDefault();
-  if (event.dataTransfer) filesOfDrop(event.dataTransfer).then(openFiles, showError);
+  if (event.dataTransfer) filesOfDrop(event.dataTransfer).then((files) => files && openFiles(files), showError);
 });
 const openButton = (main = false): HTMLElement =>
   el("button", { type: "button", className: main ? "main" : "", on: { click: () => input.click() } }, "Open a folder");

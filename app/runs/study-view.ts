@@ -1,5 +1,6 @@
 import type { StudyOnDisk } from "../../src/study/resolve.ts";
 import { el } from "../shared/dom.ts";
+import { counted } from "../shared/format.ts";
 import { jobPanel } from "./job-panel.ts";
 import { titleOf } from "./list.ts";
 import type { Reader } from "./reader.ts";
@@ -68,7 +69,7 @@ export function studyView(reader: Reader, entry: Entry, route: Route, go: (route
           "p",
           { className: "soft" },
           [
-            `${runs.length} runs`,
+            counted(runs.length, "run"),
             ...counts.map(([word, n]) => `${n} ${word}`),
             `scale ${study.scale}`,
             `lunet ${study.lunet}`,

@@ -23,10 +23,7 @@ export function bytes(count: number): string {
   return `${value < 9.95 ? value.toFixed(1) : value.toFixed(0)} ${unit}`;
 }
 
-/** "1 thread", "2 threads". */
-export function counted(count: number, one: string, several = `${one}s`): string {
-  return `${count} ${count === 1 ? one : several}`;
-}
+export { counted } from "../../src/util/counted.ts";
 
 /** "0.913". */
 export function dice(value: number): string {

@@ -1,5 +1,6 @@
 import type { FromHelper, HelperJob, HelperResults, ToHelper } from "../worker/helper-worker.ts";
 import { el } from "./dom.ts";
+import { filesOfDrop, filesOfInput } from "./given-files.ts";
 import type { NamedFile, ScanChoice } from "./scan.ts";
 
 let worker: Worker | undefined;
@@ -80,7 +81,7 @@ export function pickFiles({ folder = false, accept = "" } = {}): Promise<NamedFi
     const input = el("input", { type: "file", multiple: !folder, webkitdirectory: folder, accept, hidden: true });
     const finish = (): void => {
       input.remove();
-      resolve([...(input.files ?? [])].map(named));
+      resolve(filesOfInput(input));
     };
     input.addEventListener("change", finish);
     input.addEventListener("cancel", finish);
@@ -88,8 +89,6 @@ export function pickFiles({ folder = false, accept = "" } = {}): Promise<NamedFi
     input.click();
   });
 }
-
-const named = (file: File): NamedFile => ({ path: file.webkitRelativePath || file.name, file });
 
 /** Calls `onFiles` with what is dropped on an element, folders with all that lies in them; the class "dropping" marks the element. */
 export function acceptDrops(target: HTMLElement, onFiles: (files: NamedFile[]) => void): void {
@@ -109,33 +108,9 @@ export function acceptDrops(target: HTMLElement, onFiles: (files: NamedFile[]) =
     event.preventDefault();
     event.stopPropagation();
     mark(0);
-    // Entries must be asked for before the first wait: the list is emptied then.
-    const items = [...(event.dataTransfer?.items ?? [])].filter(({ kind }) => kind === "file");
-    const parts = items.map((item) => ({ entry: item.webkitGetAsEntry?.() ?? null, file: item.getAsFile() }));
-    const files: NamedFile[] = [];
-    for (const { entry, file } of parts) {
-      if (entry?.isDirectory) files.push(...(await filesOf(entry as FileSystemDirectoryEntry)));
-      else if (file) files.push({ path: file.name, file });
-    }
-    if (parts.length > 0) onFiles(files);
+    const files = event.dataTransfer && (await filesOfDrop(event.dataTransfer));
+    if (files) onFiles(files);
   });
-}
-
-async function filesOf(folder: FileSystemDirectoryEntry): Promise<NamedFile[]> {
-  const reader = folder.createReader();
-  const files: NamedFile[] = [];
-  for (;;) {
-    // Browsers hand out about a hundred at a time.
-    const entries = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
-    if (entries.length === 0) return files;
-    for (const entry of entries) {
-      if (entry.isDirectory) files.push(...(await filesOf(entry as FileSystemDirectoryEntry)));
-      else {
-        const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject));
-        files.push({ path: entry.fullPath.replace(/^\//, ""), file });
-      }
-    }
-  }
 }
 
 /** Offers bytes as a file to be saved. */

@@ -15,7 +15,7 @@ import { readNrrd } from "../../src/volume/nrrd.ts";
 import { decodePng, decodePngChannels } from "../../src/volume/png.ts";
 import { parseSpacing, SPACING_FILE, sliceOrder, stackPictures } from "../../src/volume/stack.ts";
 import type { Vec3, Volume } from "../../src/volume/volume.ts";
-import { bytes as bytesText } from "./format.ts";
+import { bytes as bytesText, counted } from "./format.ts";
 import { folderOf, groupFiles } from "./group-files.ts";
 import type { NamedFile, Scan, ScanChoice } from "./scan.ts";
 
@@ -202,7 +202,7 @@ async function findSeries(files: readonly NamedFile[]): Promise<FoundScan[]> {
   const segmentations = series.filter(({ modality }) => modality === "SEG");
   return [...(stacks.length > 0 ? stacks : scans), ...segmentations].map((one) => ({
     title: one.description || seriesTitle(one),
-    detail: `series ${one.number || "without a number"}, ${one.modality || "DICOM"}, ${one.images.length} ${one.images.length === 1 ? "file" : "files"}`,
+    detail: `series ${one.number || "without a number"}, ${one.modality || "DICOM"}, ${counted(one.images.length, "file")}`,
     read: () => readSeriesScan(one, blobs, open, damaged),
     ...(one.modality === "SEG" ? { labels: labelsOf(one, open) } : {}),
   }));
