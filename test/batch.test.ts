@@ -183,7 +183,7 @@ describe("a folder of twelve scans, two of them damaged", () => {
     await writeFile(at("again/case_04.nii.gz"), "corrected by hand");
     const some = (await predict(...args)).stderr;
     expect(some).toContain("2 to predict: 1 again, whose scan has changed; 1 again, whose label map is gone\n");
-    expect(some).toContain("changed since they were written, and kept: case_04.nii.gz; --force predicts them again\n");
+    expect(some).toContain("changed since they were written, and kept: case_04.nii.gz; --force predicts it again\n");
     expect(await readFile(at("again/case_04.nii.gz"), "utf8")).toBe("corrected by hand");
     expect((await predict(...args, "--step", "0.4")).stderr).toContain(
       "3 to predict: 3 again, predicted with other options",
@@ -252,7 +252,7 @@ describe("inputs of a batch", () => {
     expect(second.stdout).toMatch(/^2 of 2 cases written to .*; 2 of them were there before\.\n$/);
     const inside = [at("patients/p1"), "--format", "seg", "--out", at("patients/p1/masks")];
     expect((await predict(...inside)).code).toBe(0);
-    expect((await predict(...inside)).stdout).toMatch(/^1 of 1 case written to .*; 1 of them was there before\.\n$/);
+    expect((await predict(...inside)).stdout).toMatch(/^1 of 1 case written to .*; it was there before\.\n$/);
     await expect(predict(at("patients/p1"), "--out", at("patients/p1"))).rejects.toThrow("among inputs");
   });
 });

@@ -127,9 +127,15 @@ export async function keepMeasures(out: string, done: readonly DoneRecord[]): Pr
 
 function tell({ done, open, reasons, changed }: Standing, total: number, progress: Progress): void {
   if (done.length > 0)
-    progress.say(`${done.length} of ${total} ${total > 1 ? "were" : "was"} done already; --force predicts them again`);
+    progress.say(
+      total === 1
+        ? "done already; --force predicts it again"
+        : `${done.length} of ${total} ${done.length > 1 ? "were" : "was"} done already; --force predicts them again`,
+    );
   if (reasons.length > 0) progress.say(`${open.length} to predict: ${reasons.join("; ")}`);
   if (changed.length > 0) {
-    progress.say(`changed since they were written, and kept: ${listSome(changed)}; --force predicts them again`);
+    progress.say(
+      `changed since they were written, and kept: ${listSome(changed)}; --force predicts ${changed.length > 1 ? "them" : "it"} again`,
+    );
   }
 }

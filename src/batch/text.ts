@@ -9,7 +9,8 @@ export function outcomeText(
   { done, failed, before }: { done: number; failed: readonly FailedRecord[]; before: number },
   { total, out, seconds }: { total: number; out: string; seconds?: number },
 ): string {
-  const earlier = before > 0 ? `; ${before} of them ${before > 1 ? "were" : "was"} there before` : "";
+  const those = total === 1 ? "it was" : `${before} of them ${before > 1 ? "were" : "was"}`;
+  const earlier = before > 0 ? `; ${those} there before` : "";
   const time = seconds === undefined ? "" : ` in ${seconds.toFixed(1)} s`;
   const lines = [`${done} of ${counted(total, "case")} written to ${out}${time}${earlier}.`];
   if (failed.length > 0) {

@@ -116,7 +116,8 @@ export async function submitJobs(
 export async function queuedArray(folder: string): Promise<string | null> {
   const path = join(slurmFolder(folder), "jobs.json");
   if (!existsSync(path)) return null;
-  const { array } = (await readJson(path)) as SlurmJobs;
+  const array = ((await readJson(path)) as Partial<SlurmJobs> | null)?.array;
+  if (typeof array !== "string") return null;
   // squeue fails for a job that it has forgotten, and where there is no Slurm.
   const { stdout } = spawnSync("squeue", ["--noheader", `--jobs=${array}`, "--format=%i"], { encoding: "utf8" });
   return stdout?.trim() ? array : null;
