@@ -179,6 +179,6 @@ it("a case without label", async () => {
   await rm(join(folder, "labelsTr/b.nii.gz"));
   await listed(`b: expected a label file for every training case, found no file ${join(folder, "labelsTr/b.nii.gz")}`);
   await refused(
-    `Expected a label in ${join(folder, "labelsTr")} for every image, but 1 of 2 cases have none (b); add the labels or move those images to imagesTs.`,
+    `Expected a label in ${join(folder, "labelsTr")} for every image, but 1 of 2 cases has none (b); add the labels or move those images to imagesTs.`,
   );
 });

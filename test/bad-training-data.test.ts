@@ -294,7 +294,7 @@ describe("a damaged case among many", () => {
   it("is named, and left out only when asked", async () => {
     const path = await damage();
     const why = `${path}: compressed data is cut short or damaged after 0 unpacked bytes; copy the file again.`;
-    const missing = /Expected a label in .*labelsTr for every image, but 1 of 6 cases have none \(e\)/;
+    const missing = /Expected a label in .*labelsTr for every image, but 1 of 6 cases has none \(e\)/;
     await refused(training(), missing);
     await refused(planning(), missing);
     await write("labelsTr/e.nii.gz", mask(1, 2));

@@ -331,7 +331,7 @@ describe("learning from other models", () => {
     const text = said.join("\n");
     expect(text).toContain("learning from 2 models too, with weight 0.5 at temperature 2");
     // The second one was trained on another fold, so with the cases that validate here.
-    expect(text).toMatch(/[12] of the [12] cases that validate trained a model of --distil/);
+    expect(text).toMatch(/[12] of [12] validation cases? trained a model of --distil/);
     const { provenance } = await loadModel(whole);
     const teacher = (await loadModel(teachers[1])).provenance;
     const more = teacher.trainingCases.filter((id) => !provenance.trainingCases.includes(id)).sort();

@@ -263,7 +263,9 @@ function describe({ done, failed, before, total, seconds, trained }: Outcome, ou
     lines.push(`Least sure of (mean entropy of the predicted foreground, nats): ${leastSure.join(", ")}.`);
   }
   if (trained.length > 0) {
-    lines.push(`Used to train a model: ${trained.length} of these; do not report their scores as results.`);
+    lines.push(
+      `${trained.length} of these cases ${trained.length > 1 ? "were" : "was"} used to train a model: do not report their scores as results.`,
+    );
   }
   return `${lines.join("\n")}\n`;
 }

@@ -38,7 +38,7 @@ test("checks between sizes cost only where they are made; the last size is alway
 test("too little time is refused with what would do", () => {
   // 10 + 0.75 s of training at least: 25.5 s in all, of 97 %.
   expect(() => planLengths(20, ahead, pace, { pruning, stated: {} })).toThrow(
-    "between about 2 removals, but they take at least 1 minutes; ask for more time, remove more channels at a time (--remove, now 4)",
+    "between about 2 removals, but they take at least 1 minute; ask for more time, remove more channels at a time (--remove, now 4)",
   );
   expect(() => planLengths(1000, ahead, pace, { pruning, stated: { warm: 2000 } })).toThrow("at least 35 minutes");
 });

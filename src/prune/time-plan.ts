@@ -1,3 +1,4 @@
+import { counted } from "../util/counted.ts";
 import { fail } from "../util/errors.ts";
 import { defaults } from "./settings.ts";
 import type { PruneSettings } from "./types.ts";
@@ -62,8 +63,8 @@ export function planLengths(
   if (need(warm, recovery) > left) {
     const minutes = Math.ceil((need(warm, recovery) + fixed) / (1 - reserveShare) / 60);
     fail(
-      `Expected --minutes to leave time for training between about ${ahead.shares.length - 1} removals, but they take at least ` +
-        `${minutes} minutes; ask for more time, remove more channels at a time (--remove, now ${pruning.remove}), or check less often ` +
+      `Expected --minutes to leave time for training between about ${counted(ahead.shares.length - 1, "removal")}, but they take at least ` +
+        `${counted(minutes, "minute")}; ask for more time, remove more channels at a time (--remove, now ${pruning.remove}), or check less often ` +
         `(--check-every, --check-cases).`,
     );
   }
