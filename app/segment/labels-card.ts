@@ -52,7 +52,9 @@ export function labelsCard(store: Store, actions: Actions): HTMLElement {
     const changed = (["mask", "version", "reference", "hidden", "surfaces", "labels"] as const).some(
       (key) => state[key] !== before[key],
     );
-    if (!changed || !state.mask) return;
+    // Counting a large mask takes longer than a piece of a stroke: volumes follow at its end.
+    const goesOn = state.mask?.drawing && state.mask === before.mask;
+    if (!changed || !state.mask || goesOn) return;
     const focused = body.contains(document.activeElement) ? document.activeElement?.ariaLabel : null;
     body.replaceChildren(...rows(state, store, actions));
     const controls = [...body.querySelectorAll<HTMLElement>("input, button")];

@@ -22,6 +22,8 @@ export interface Mask {
   end(): boolean;
   undo(): boolean;
   redo(): boolean;
+  /** Whether a stroke has begun and not ended. */
+  readonly drawing: boolean;
   readonly canUndo: boolean;
   readonly canRedo: boolean;
   /** Whether anything is drawn that is not undone. */
@@ -91,6 +93,9 @@ export function createMask(volume: Volume<Uint8Array>, spacing: Vec3): Mask {
       for (const at of next.places) data[at] = next.after;
       done.push(next);
       return true;
+    },
+    get drawing() {
+      return stroke !== null;
     },
     get canUndo() {
       return done.length > 0;
