@@ -92,7 +92,7 @@ describe("a study", () => {
     const printed = JSON.parse(said.stdout) as { runs: RunStatus[]; report: string };
     expect(printed.runs.map(({ run, arm, state }) => [run, arm, state])).toEqual([
       ["0001", "lean-3", "done"],
-      ["0002", "lean-2-1-cases", "done"],
+      ["0002", "lean-2-1-case", "done"],
       ["0003", "stamp-from-unet-2", "done"],
       ["0004", "random-at-largest-from-unet-2", "done"],
     ]);

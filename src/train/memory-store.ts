@@ -10,7 +10,7 @@ export interface MemoryStore extends RunStore {
   readonly log: readonly EpochRecord[];
   readonly best: Model | null;
   readonly last: Model | null;
-  /** The weights at the end of an epoch, and where the run was stopped. */
+  /** The weights at the end of an epoch, and where the run was stopped; their moving average where the run keeps one, as in its models. */
   readonly weights: Pick<Checkpoint, "step" | "parameters"> | null;
 }
 
@@ -59,8 +59,9 @@ export function createMemoryStore(watch: StoreWatch = {}): MemoryStore {
       kept.run = run;
       watch.onRun?.(run);
     },
-    async writeCheckpoint({ step, parameters }) {
-      kept.weights = { step, parameters };
+    async writeCheckpoint({ step, parameters, state }) {
+      const averages = [...parameters].map(([name, data]) => [name, state.get(`ema.${name}`) ?? data] as const);
+      kept.weights = { step, parameters: new Map(averages) };
     },
     async writeModel(which, model) {
       kept[which] = model;

@@ -93,6 +93,15 @@ it("ends after its step when it is stopped, and says which scan is missing", asy
   expect(losses).toHaveLength(2);
   expect(unchecked.model.provenance).toMatchObject({ steps: 2, validationDice: null });
   expect(unchecked.model.tensors).not.toEqual(stopped.model.tensors);
+  // The same two steps, with their moving average in the model, as in those of a run that ends.
+  const averaged = new AbortController();
+  const { model } = await trainScans({
+    ...{ ...options, dataset, scans, backend, signal: averaged.signal, fold: null },
+    settings: { ...options.settings, ema: 0.5 },
+    progress: { ...silentProgress, step: ({ step }) => (step === 2 ? averaged.abort() : undefined) },
+  });
+  expect(model.provenance.steps).toBe(2);
+  expect(model.tensors).not.toEqual(unchecked.model.tensors);
   const few = new Map([...scans].slice(1));
   await expect(trainScans({ ...options, dataset, scans: few, backend })).rejects.toThrow(
     "Expected a scan for case phantom_001",
