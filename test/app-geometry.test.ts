@@ -56,6 +56,16 @@ describeInBrowser("left and right, front and back, top and bottom", () => {
       expect(place[1], view).toBeLessThan(0.5);
       places.push(place);
     }
+    // Seen from the feet, left and right change places in axial and coronal slices alone, and so it stays for the next visit.
+    await page.keyboard.press("x");
+    for (const [i, view] of views.entries()) {
+      await page.getByRole("button", { name: view }).click();
+      const [x, y] = await middleOf(page, isBright);
+      expect(Math.abs(x - (view === "Sagittal" ? places[i][0] : 1 - places[i][0])), view).toBeLessThan(0.01);
+      expect(Math.abs(y - places[i][1]), view).toBeLessThan(0.01);
+      if (view !== "Sagittal") places[i] = [x, y];
+    }
+    expect(await page.evaluate(() => localStorage.getItem("lunet-sides"))).toBe("feet");
     await chooseFiles(page, "Compare with ...", map);
     await page.getByText("Reference: block-map").waitFor();
     const box = (await page.locator("canvas").boundingBox())!;

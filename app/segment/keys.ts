@@ -1,5 +1,6 @@
 import { el } from "../shared/dom.ts";
 import type { Actions } from "./actions.ts";
+import { changeSides } from "./sides.ts";
 import type { Store } from "./state.ts";
 
 const help: [string[], string][] = [
@@ -7,6 +8,7 @@ const help: [string[], string][] = [
   [["←", "→", "↑", "↓"], "one slice back or on; with Shift ten"],
   [["Click"], "moves the cross; in 3D dragging turns"],
   [["Right drag"], "contrast from what is in the box; double click resets"],
+  [["X"], "patient's left on the right, or on the left"],
   [["["], "mask more transparent"],
   [["]"], "mask less transparent"],
   [["Space"], "mask on and off"],
@@ -49,6 +51,7 @@ export function listenForKeys(store: Store, actions: Actions, step: (slices: num
     "[": opacity(-0.1),
     "]": opacity(0.1),
     " ": () => store.set({ maskOn: !store.get().maskOn }),
+    x: () => changeSides(store),
     m: () => store.set({ tool: "move" }),
     d: () => store.set({ tool: "draw" }),
     e: () => store.set({ tool: "erase" }),

@@ -1,6 +1,7 @@
 import { worldOf } from "../../src/volume/affine.ts";
 import { el, icon } from "../shared/dom.ts";
 import { showError } from "../shared/messages.ts";
+import { isPicture } from "../shared/scan.ts";
 import { type Actions, penOf, targetsOf } from "./actions.ts";
 import { differenceLut, labelColour, labelLut } from "./colours.ts";
 import { differenceMap } from "./compare.ts";
@@ -67,6 +68,7 @@ export function stage(store: Store, actions: Actions): { element: HTMLElement; s
     if (store.get().scan !== scan || store.get().channel !== channel) return;
     await viewer.show(scan.canonical[channel]);
     viewer.view(store.get().view);
+    viewer.fromFeet(store.get().fromFeet && !isPicture(scan.scan));
     viewer.opacity(store.get().opacity);
     viewer.contrast(windows[store.get().window].range);
     paint(store.get());
@@ -83,6 +85,8 @@ export function stage(store: Store, actions: Actions): { element: HTMLElement; s
     }
     if (!viewer) return;
     if (state.view !== before.view) viewer.view(state.view);
+    if (state.fromFeet !== before.fromFeet && state.scan)
+      viewer.fromFeet(state.fromFeet && !isPicture(state.scan.scan));
     if (state.window !== before.window) viewer.contrast(windows[state.window].range);
     if (state.opacity !== before.opacity) viewer.opacity(state.opacity);
     const keys = ["mask", "version", "reference", "shown", "maskOn", "hidden"] as const;

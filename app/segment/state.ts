@@ -7,6 +7,7 @@ import type { Scan } from "../shared/scan.ts";
 import { createStore, type Store as SharedStore } from "../shared/store.ts";
 import type { SegmentResult } from "../worker/segment-worker.ts";
 import type { Mask } from "./mask.ts";
+import { startsFromFeet } from "./sides.ts";
 
 /** A scan with what the page needs of its first volume. */
 export interface OpenScan {
@@ -73,6 +74,8 @@ export interface State {
   hidden: ReadonlySet<number>;
   surfaces: ReadonlyMap<number, SurfaceMesh>;
   view: View;
+  /** The patient's left on the right, as radiologists look at slices; pictures have no sides. */
+  fromFeet: boolean;
   tool: Tool;
   /** What the pen writes where the labels have it; see penOf. */
   penLabel: number;
@@ -102,6 +105,7 @@ const initial: State = {
   hidden: new Set(),
   surfaces: new Map(),
   view: "all",
+  fromFeet: startsFromFeet(),
   tool: "move",
   penLabel: 1,
   penSize: 6,

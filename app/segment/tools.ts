@@ -1,6 +1,8 @@
 import { el, icon } from "../shared/dom.ts";
+import { isPicture } from "../shared/scan.ts";
 import { type Actions, penOf, targetsOf } from "./actions.ts";
 import { showKeys } from "./keys.ts";
+import { changeSides } from "./sides.ts";
 import { type Store, type Tool, type View, views, windows } from "./state.ts";
 
 const viewNames: Record<View, string> = {
@@ -32,6 +34,7 @@ export function toolBar(store: Store, actions: Actions): HTMLElement {
   const undo = iconButton("Undo", "M9 14L4 9l5-5M4 9h10a6 6 0 010 12h-3", actions.undo);
   const redo = iconButton("Redo", "M15 14l5-5-5-5M20 9H10a6 6 0 000 12h3", actions.redo);
   const keys = iconButton("Keys", "M9 9a3 3 0 116 0c0 2-3 2.5-3 4.5M12 17.5v.1", showKeys);
+  const sides = el("button", { type: "button", className: "sides", on: { click: () => changeSides(store) } });
   const contrast = el("select", { aria: { label: "Contrast" } }, ...windows.map(({ name }) => el("option", {}, name)));
   contrast.addEventListener("change", () => store.set({ window: contrast.selectedIndex }));
   const pen = el("div", { className: "row pen" }, label, size, sizeText);
@@ -39,6 +42,7 @@ export function toolBar(store: Store, actions: Actions): HTMLElement {
     "div",
     { className: "tools", aria: { role: "toolbar", label: "Views and tools" } },
     el("div", { className: "group", aria: { role: "group", label: "View" } }, ...viewButtons),
+    sides,
     el("div", { className: "group", aria: { role: "group", label: "Tool" } }, ...toolButtons),
     contrast,
     pen,
@@ -50,6 +54,10 @@ export function toolBar(store: Store, actions: Actions): HTMLElement {
     for (const [i, [tool]] of tools.entries()) toolButtons[i].setAttribute("aria-pressed", String(tool === state.tool));
     contrast.hidden = !state.isCt;
     contrast.selectedIndex = state.window;
+    sides.hidden = !state.scan || isPicture(state.scan.scan);
+    sides.textContent = state.fromFeet ? "R | L" : "L | R";
+    sides.title = state.fromFeet ? "The patient's left is on the right" : "The patient's left is on the left";
+    sides.setAttribute("aria-label", `${sides.title}; change sides`);
     pen.hidden = state.tool === "move";
     label.hidden = state.tool !== "draw";
     undo.disabled = !state.mask?.canUndo;

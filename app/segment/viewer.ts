@@ -28,6 +28,8 @@ export interface Viewer {
   /** Shows surfaces in the 3D view instead of the voxels; vertices as in {@link viewerFrame}. */
   surfaces(meshes: readonly { mesh: SurfaceMesh; colour: Rgb }[]): void;
   view(view: View): void;
+  /** Whether the patient's left is drawn on the right, as seen from the feet (radiologists' convention). */
+  fromFeet(on: boolean): void;
   /** Moves through the slices along the axis of the slice under the pointer, or of the one that is shown. */
   step(slices: number): void;
   /** The voxel in the cross. */
@@ -161,6 +163,7 @@ export async function createViewer(canvas: HTMLCanvasElement, onMove: () => void
       // In percent of the scan, whose slice is twice as large where it is alone.
       nv.setCrosshairWidth(view === "all" ? 0.4 : 0.2);
     },
+    fromFeet: (on) => nv.setRadiologicalConvention(on),
     step(slices) {
       const next = place();
       next[active] += slices;

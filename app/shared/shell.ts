@@ -3,6 +3,7 @@ import { processors } from "../../src/engine/wasm/team.ts";
 import { el, icon } from "./dom.ts";
 import { counted } from "./format.ts";
 import { showError } from "./messages.ts";
+import { keep, recall } from "./recall.ts";
 
 const pages = [
   { id: "segment", name: "Segment", file: "index.html" },
@@ -18,17 +19,11 @@ const sun =
 const moon = "M20 14.5A8.5 8.5 0 019.5 4a8.5 8.5 0 1010.5 10.5z";
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
-const stored = (): string | null => {
-  try {
-    return localStorage.getItem("lunet-theme");
-  } catch {
-    return null; // storage may be forbidden
-  }
-};
+const themeKey = "lunet-theme";
 
 /** "dark" or "light": the reader's choice, else the system's. */
 export function theme(): "dark" | "light" {
-  const choice = stored();
+  const choice = recall(themeKey);
   if (choice === "dark" || choice === "light") return choice;
   return dark.matches ? "dark" : "light";
 }
@@ -47,11 +42,7 @@ function themeButton(): HTMLButtonElement {
     button.title = `Change to ${next} colours`;
   };
   button.addEventListener("click", () => {
-    try {
-      localStorage.setItem("lunet-theme", theme() === "dark" ? "light" : "dark");
-    } catch {
-      // Without storage the system's wish holds.
-    }
+    keep(themeKey, theme() === "dark" ? "light" : "dark");
     applyTheme();
   });
   addEventListener("themechange", paint);
