@@ -56,7 +56,7 @@ describeOnGpu("webgpu", () => {
       if (!(error <= defaultTolerances.logits)) errors.set(name, error);
     }
     expect(errors).toEqual(new Map());
-  });
+  }, 600_000);
 
   test.each(trained)("$name", async (each) => {
     const { problems } = await runConformance(backend, each, tolerancesOf(each.name));
