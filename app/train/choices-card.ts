@@ -64,6 +64,7 @@ export function choicesCard(store: Store, actions: Actions): HTMLElement {
   net.value = first.net;
   amount.value = "minutes" in first.budget ? String(first.budget.minutes) : "";
   seed.value = String(first.seed);
+  augment.value = first.augment ?? "";
   const set = (control: HTMLElement, work: () => void): void => control.addEventListener("change", work);
   const setNet = (): void => {
     typed.hidden = net.value !== "";
