@@ -10,6 +10,7 @@ export default defineConfig({
     setupFiles: ["test/setup.ts"],
     // Only to end what hangs: on a machine busy with other work a test of seconds may take a minute.
     testTimeout: 120_000,
+    expect: { poll: { timeout: 20_000 } },
     hookTimeout: 120_000,
     teardownTimeout: 10_000,
   },
