@@ -1,4 +1,3 @@
-import type { Dataset } from "../../src/dataset/types.ts";
 import { MEMORY_LIMIT } from "../../src/engine/wasm/arena.ts";
 import { planMemory } from "../../src/engine/wasm/plan-memory.ts";
 import { buildGraph } from "../../src/net/build.ts";
@@ -19,6 +18,8 @@ export interface PageNeed {
   refusal: string | null;
 }
 
+/** Programs that the checks keep for the next check, in bytes (src/train/validate.ts). */
+const keptBytes = 2 ** 29;
 /** Batches that are made ahead, and the page with its code. */
 const waitingBatches = 2;
 const pageBytes = 100e6;
@@ -31,7 +32,13 @@ export function pageRoom(): number {
 
 /** What a run takes, without starting it. */
 export function pageNeed(
-  { plan, net, settings, dataset }: Pick<RunSetup, "plan" | "net" | "settings"> & { dataset: Dataset },
+  {
+    plan,
+    net,
+    settings,
+    dataset,
+    validationCases,
+  }: Pick<RunSetup, "plan" | "net" | "settings" | "dataset" | "validationCases">,
   scans: ReadonlyMap<string, LabelledScan>,
   threads: number,
 ): PageNeed {
@@ -50,7 +57,10 @@ export function pageNeed(
     prepared += voxelCount(images[0].shape) * (flat ? 1 : own / target) * perVoxel;
   }
   const waiting = waitingBatches * batch * voxelCount(window) * perVoxel;
-  const need = { scans: read + prepared, engine: trainer + checker };
+  // One a shape of the cases that validate, as far as they are kept, and one for the case that is shown.
+  const kept = Math.max(1, Math.min(validationCases.length, Math.floor(keptBytes / checker)));
+  const checkers = validationCases.length === 0 ? 0 : (kept + 1) * checker;
+  const need = { scans: read + prepared, engine: trainer + checkers };
   const total = need.scans + need.engine + waiting + pageBytes;
   const steps = `steps on ${batch} ${batch === 1 ? "window" : "windows"} of ${window.join("x")}`;
   const advice = "Take a smaller net, or a smaller batch or window under Advanced.";

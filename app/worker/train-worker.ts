@@ -37,7 +37,7 @@ export interface Planned {
   need: PageNeed;
 }
 
-/** Where a run stands, a few times a second. */
+/** Where a run stands, twice a second. */
 export interface Standing extends LiveState {
   /** Of the last steps. */
   millisecondsAStep: number;
@@ -74,9 +74,10 @@ let stop = new AbortController();
 
 const cases = (): OpenedCases => opened ?? fail("There are no cases to train on; drop some first.");
 
-/** Steps over which the time of one is taken, and ms between two messages on steps. */
+/** Steps over which the time of one is taken. */
 const paceSteps = 20;
-const messagePause = 100;
+/** Milliseconds between two messages on steps: what the page then draws takes time from the steps where there is no graphics card. */
+const messagePause = 500;
 
 /** Tells the page of phases and steps, not of each of a hundred steps a second. */
 function reporter(engine: Engine): Progress {
