@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { chartsOfRun, chartsOfSeveral } from "../app/runs/curves.ts";
-import { borderSegments, pickPlane, planes } from "../app/runs/plane.ts";
 import { findEntries, parseLog, parseRecord, stateOf, studyRuns } from "../app/runs/records.ts";
 import { readRoute, writeRoute } from "../app/runs/route.ts";
 import { isOlderModel, predictionOf, scoresOfEvaluation, worstFirst } from "../app/runs/scores.ts";
+import { borderSegments, pickPlane, planes } from "../app/shared/plane.ts";
 import { upright } from "../app/shared/upright.ts";
 import type { ListedFile } from "../src/serve/types.ts";
 import type { StudyOnDisk } from "../src/study/resolve.ts";

@@ -2,15 +2,15 @@ import type { CaseList } from "../../src/serve/types.ts";
 import { el } from "../shared/dom.ts";
 import { counted } from "../shared/format.ts";
 import { showError } from "../shared/messages.ts";
+import type { SceneLabel } from "../shared/paint.ts";
+import { sliceViewer } from "../shared/slices.ts";
 import { jobPanel } from "./job-panel.ts";
-import type { SceneLabel } from "./paint.ts";
 import type { Reader, RunData } from "./reader.ts";
 import { type Entry, joined } from "./records.ts";
 import type { Route } from "./route.ts";
 import type { RunPart } from "./run-view.ts";
 import type { ScanMessage, ScanOrder, Scene } from "./scan-worker.ts";
 import { type CaseRow, isOlderModel, predictionOf, type Scores, worstFirst } from "./scores.ts";
-import { sliceViewer } from "./slices.ts";
 import { percent } from "./words.ts";
 
 /** The cases of a run from worst to best, and slices of the chosen one with truth and prediction. */

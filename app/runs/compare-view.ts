@@ -1,5 +1,5 @@
+import { type ChartView, chartView, colours } from "../shared/chart.ts";
 import { el } from "../shared/dom.ts";
-import { type ChartView, chartView, colours } from "./chart.ts";
 import { chartsOfSeveral } from "./curves.ts";
 import type { Reader, RunData } from "./reader.ts";
 import type { Entry } from "./records.ts";

@@ -1,7 +1,7 @@
 import type { CurveRecord } from "../../src/prune/types.ts";
 import type { EpochRecord } from "../../src/train/log.ts";
 import { niceTicks } from "../../src/util/chart.ts";
-import type { Chart, Series } from "./chart.ts";
+import type { Chart, Series } from "../shared/chart.ts";
 
 /** A run as the charts need it. */
 export interface CurveRun {

@@ -1,8 +1,8 @@
 import type { PruneFile } from "../../src/prune/types.ts";
 import type { RunFile } from "../../src/train/run-folder.ts";
+import { type ChartView, chartView } from "../shared/chart.ts";
 import { el } from "../shared/dom.ts";
 import { casesView } from "./cases-view.ts";
-import { type ChartView, chartView } from "./chart.ts";
 import { type CurveRun, chartsOfRun } from "./curves.ts";
 import { titleOf } from "./list.ts";
 import type { Reader, RunData } from "./reader.ts";

@@ -1,5 +1,5 @@
 import type { EpochRecord } from "../../src/train/log.ts";
-import { type Chart, chartView, type Series } from "../runs/chart.ts";
+import { type Chart, chartView, type Series } from "../shared/chart.ts";
 import { el } from "../shared/dom.ts";
 import type { Store } from "./state.ts";
 

@@ -1,6 +1,6 @@
-import { sliceViewer } from "../runs/slices.ts";
 import { el } from "../shared/dom.ts";
 import { counted } from "../shared/format.ts";
+import { sliceViewer } from "../shared/slices.ts";
 import type { Actions } from "./actions.ts";
 import type { Store } from "./state.ts";
 

@@ -1,6 +1,7 @@
 import { measureDataset } from "../dataset/measure.ts";
 import { failLabelValue, prepareCase } from "../dataset/preprocess.ts";
 import type { Dataset, Plan, PreparedCase } from "../dataset/types.ts";
+import type { EngineName } from "../engine/backend.ts";
 import type { Backend } from "../engine/types.ts";
 import type { Model } from "../model/types.ts";
 import { parseNet } from "../net/make.ts";
@@ -94,7 +95,7 @@ export async function trainScans(options: TrainScansOptions): Promise<TrainScans
   const run = await runTraining({
     ...{ setup, training, validation, backend, store, options, progress, signal, began },
     startLoader: createDirectLoader,
-    engine: "wasm",
+    engine: backend.name as EngineName,
     data: { name: dataset.name },
   });
   // Training writes a model at its end and weights where it is stopped.

@@ -1,5 +1,6 @@
 import type { Vec3 } from "../../src/volume/volume.ts";
-import { el } from "../shared/dom.ts";
+import type { Scene } from "../runs/scan-worker.ts";
+import { el } from "./dom.ts";
 import {
   cssColour,
   extraColour,
@@ -14,7 +15,6 @@ import {
   type SceneLabel,
 } from "./paint.ts";
 import { borderSegments, type Plane, pickPlane, planes } from "./plane.ts";
-import type { Scene } from "./scan-worker.ts";
 
 export interface SliceViewer {
   element: HTMLElement;

@@ -1,5 +1,5 @@
+import type { Scene } from "../runs/scan-worker.ts";
 import type { Plane } from "./plane.ts";
-import type { Scene } from "./scan-worker.ts";
 
 /** A label value, its name and the number of its colour. */
 export interface SceneLabel {

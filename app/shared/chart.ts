@@ -1,5 +1,5 @@
 import { logTicks, niceTicks } from "../../src/util/chart.ts";
-import { el } from "../shared/dom.ts";
+import { el } from "./dom.ts";
 
 export interface Series {
   name: string;
