@@ -53,5 +53,5 @@ describeInBrowser("WebGPU in Chromium, in software", () => {
     } finally {
       server.close();
     }
-  });
+  }, 1_200_000); // all cases take some minutes
 });
