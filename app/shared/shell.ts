@@ -1,5 +1,5 @@
 import "./style.css";
-import { processors } from "../../src/engine/wasm/team.ts";
+import { processors } from "../../src/util/processors.ts";
 import { el, icon } from "./dom.ts";
 import { counted } from "./format.ts";
 import { showError } from "./messages.ts";

@@ -1,5 +1,4 @@
 import { planDataset } from "../../src/dataset/plan.ts";
-import { processors } from "../../src/engine/wasm/team.ts";
 import { modelToBytes } from "../../src/model/file.ts";
 import { parseNet } from "../../src/net/make.ts";
 import type { EpochRecord } from "../../src/train/log.ts";
@@ -8,6 +7,7 @@ import { resolveSetup } from "../../src/train/resolve-setup.ts";
 import type { RunFile } from "../../src/train/run-folder.ts";
 import { type TrainScansResult, trainScans } from "../../src/train/train-scans.ts";
 import { fail } from "../../src/util/errors.ts";
+import { processors } from "../../src/util/processors.ts";
 import type { Vec3 } from "../../src/volume/volume.ts";
 import { type Engine, reasonOf, startEngine } from "../shared/engine.ts";
 import { type Choices, optionsOf } from "../train/choices.ts";

@@ -1,11 +1,12 @@
 import { fail } from "../../util/errors.ts";
+import { processors } from "../../util/processors.ts";
 import type { Graph } from "../graph.ts";
 import type { Immediate, ImmediateBackend, Inference, Trainer, TrainSpec } from "../types.ts";
 import { createInference } from "./inference.ts";
 import { createMeter } from "./meter.ts";
 import { askForWideVectors, type ProbeResult, probe } from "./probe.ts";
 import type { Staged } from "./runtime.ts";
-import { createTeam, processors } from "./team.ts";
+import { createTeam } from "./team.ts";
 import { type TileChoice, tileChoices } from "./tiles.ts";
 import { createTrainer } from "./trainer.ts";
 

@@ -1,9 +1,9 @@
+import { processors } from "../../util/processors.ts";
 import type { Graph } from "../graph.ts";
 import type { TrainSpec } from "../types.ts";
 import type { MemoryPlan } from "./arena.ts";
 import { placeInference } from "./inference.ts";
 import { placeMeter } from "./meter.ts";
-import { processors } from "./team.ts";
 import { type Placing, tileChoices } from "./tiles.ts";
 import { placeTraining } from "./trainer.ts";
 

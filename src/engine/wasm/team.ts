@@ -34,12 +34,6 @@ interface Channel {
 
 const nodeThreads = () => globalThis.process?.getBuiltinModule?.("node:worker_threads");
 
-/** Processors of this machine, as far as the platform tells. */
-export function processors(): number {
-  const os = globalThis.process?.getBuiltinModule?.("node:os");
-  return globalThis.navigator?.hardwareConcurrency ?? os?.availableParallelism() ?? 1;
-}
-
 function openChannel(): Channel {
   const node = nodeThreads();
   if (node) {
