@@ -1,7 +1,8 @@
 import { fail } from "../util/errors.ts";
 import { scanExtension } from "../volume/extensions.ts";
 import type { Volume } from "../volume/volume.ts";
-import { failLabelValue, prepareCase } from "./preprocess.ts";
+import { createLabelCounter } from "./count-labels.ts";
+import { prepareCase } from "./preprocess.ts";
 import type { Targets } from "./regions.ts";
 import { readChannels, readHeader, readLabelMap } from "./scan.ts";
 import type { Dataset, DatasetCase, Plan, PreparedCase } from "./types.ts";
@@ -36,21 +37,14 @@ export async function countLabels(
 ): Promise<number[]> {
   const wanted = new Set(ids);
   const cases = dataset.training.filter(({ id, label }) => label && wanted.has(id));
-  const counts = dataset.labels.map(() => 0);
-  const index = new Int16Array(256).fill(-1);
-  for (const [k, { value }] of dataset.labels.entries()) index[value] = k;
+  const counter = createLabelCounter(dataset.labels);
   for (const [done, { id, images, label }] of cases.entries()) {
     // A segmentation may cover a part of its scan: what lies beyond counts as background.
     const like = scanExtension(label!) ? undefined : await readHeader(images[0]);
-    for (const value of (await readLabelMap(label!, { targets: dataset, like })).data) {
-      // A fractional or negative value is no key of a typed array, so it gives undefined.
-      const k = index[value] ?? -1;
-      if (k < 0) failLabelValue(value, dataset.labels, id);
-      counts[k]++;
-    }
+    counter.add((await readLabelMap(label!, { targets: dataset, like })).data, id);
     options.onProgress?.(done + 1, cases.length);
   }
-  return counts;
+  return counter.counts;
 }
 
 export interface PrepareOptions {

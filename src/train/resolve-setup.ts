@@ -40,8 +40,9 @@ export async function resolveSetup(options: SetupOptions, sources: SetupSources)
     ? { fold: asked, trainingCases: keep(options.cases.training), validationCases: keep(options.cases.validation) }
     : casesOf(dataset, asked, { folds: options.folds, groups });
   let plan: Plan;
-  if (sources.plan) plan = fitting(sources.plan, dataset, "the plan");
-  else {
+  if (sources.plan) {
+    plan = fitting(sources.plan, dataset, typeof options.plan === "string" ? options.plan : "the plan");
+  } else {
     const pools = options.levels === undefined ? undefined : options.levels - 1;
     plan = planDataset(await sources.fingerprint(), dataset, { pools });
   }
@@ -83,7 +84,7 @@ function casesOf(dataset: Dataset, fold: number | null, split: SplitOptions) {
 }
 
 /** The plan of a file, if it is one for this data set. */
-export function fitting(plan: Plan, dataset: Dataset, where: string): Plan {
+function fitting(plan: Plan, dataset: Dataset, where: string): Plan {
   const values = (labels: { value: number }[]): string => labels.map(({ value }) => value).join(", ");
   const words = (regions: Region[] = []): string => regions.map((r) => `[${r.values}] painted ${r.paint}`).join(", ");
   if (words(plan.regions) !== words(dataset.regions)) {

@@ -14,7 +14,7 @@ import { fail, UserError } from "../util/errors.ts";
 import { readJson } from "../util/files.ts";
 import { type GivenSettings, type PresetName, resolveSettings, type TrainSettings } from "./presets.ts";
 import type { Progress } from "./progress.ts";
-import { fitting, resolveSetup } from "./resolve-setup.ts";
+import { resolveSetup } from "./resolve-setup.ts";
 import type { RunFile } from "./run-folder.ts";
 
 /** What a run is asked for; anything left out is a default, or the started run's own on resume. */
@@ -81,7 +81,7 @@ export async function setUpRun(options: SetupOptions, progress: Progress): Promi
       dataset,
       skipped,
       groups: options.groups === undefined ? undefined : await parseGroups(options.groups),
-      plan: typeof options.plan === "string" ? await readPlanFile(options.plan, dataset) : options.plan,
+      plan: typeof options.plan === "string" ? await readPlanFile(options.plan) : options.plan,
       fingerprint: async () => sound?.fingerprint ?? fingerprintDataset(dataset, { onProgress }),
       readNet,
       countLabels: (ids) =>
@@ -167,13 +167,9 @@ export function statedOptions(
   return { preset, ...shape, fold, folds, groups, engine, tiles, mirrorAxes, epochSteps, ...stated };
 }
 
-async function readPlanFile(path: string, dataset: Dataset): Promise<Plan> {
+async function readPlanFile(path: string): Promise<Plan> {
   const value = await readJson(path);
-  return fitting(
-    within(path, () => planFromJson(value)),
-    dataset,
-    path,
-  );
+  return within(path, () => planFromJson(value));
 }
 
 /** The net of a name, or of the widths in a .json file. */

@@ -1,5 +1,6 @@
+import { createLabelCounter } from "../dataset/count-labels.ts";
 import { measureDataset } from "../dataset/measure.ts";
-import { failLabelValue, prepareCase } from "../dataset/preprocess.ts";
+import { prepareCase } from "../dataset/preprocess.ts";
 import type { Dataset, Plan, PreparedCase } from "../dataset/types.ts";
 import type { EngineName } from "../engine/backend.ts";
 import type { Backend } from "../engine/types.ts";
@@ -73,7 +74,11 @@ export async function trainScans(options: TrainScansOptions): Promise<TrainScans
         { onProgress },
       ),
     readNet: async (name, made) => parseNet(name, made),
-    countLabels: async (ids) => countLabels(dataset, ids.map(scanOf)),
+    countLabels: async (ids) => {
+      const counter = createLabelCounter(dataset.labels);
+      for (const id of ids) counter.add(scanOf(id).label.data, id);
+      return counter.counts;
+    },
   });
   const { plan, trainingCases, validationCases } = setup;
   const prepare = async (ids: readonly string[], before: number): Promise<PreparedCase[]> => {
@@ -104,17 +109,4 @@ export async function trainScans(options: TrainScansOptions): Promise<TrainScans
     return modelOf(run, plan, parameters, { step, dice: null });
   };
   return { run, model: store.best ?? store.last ?? stopped(), last: store.last };
-}
-
-/** Voxels of each label, in the order of the set's labels. */
-function countLabels({ labels }: Dataset, scans: readonly LabelledScan[]): number[] {
-  const counts = new Map(labels.map(({ value }) => [value, 0]));
-  for (const { label } of scans) {
-    for (const value of label.data) {
-      const n = counts.get(value);
-      if (n === undefined) failLabelValue(value, labels, "in memory");
-      else counts.set(value, n + 1);
-    }
-  }
-  return labels.map(({ value }) => counts.get(value)!);
 }
